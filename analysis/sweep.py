@@ -1,0 +1,271 @@
+"""Sweeps: a grid of runs, one zarr store, resumed where it was left.
+
+The template is written first; each cell is then one region of one chunk, its status
+last. A cell trains in its own run folder, so a sweep that is killed loses no epoch.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from denram.analysis import schema
+from denram.config import fingerprint
+from denram.errors import InputError
+from denram.storage import disk_errors, output_path, replacing, versions
+from denram.train import RunConfig, Watch, resolve
+from denram.train import run as run_training
+from denram.train.data import Splits, load
+
+STORE, CELLS = "sweep.zarr", "cells"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Runs to make: networks x noise levels x seeds.
+
+    Attributes:
+        name: of the grid, such as `fig4d`.
+        networks: name of each network and the settings that make it.
+        noise_std: noise levels, fraction of max|w|, in training and test alike.
+        seeds: seeds of devices, weights and batches.
+        settings: flat settings that all runs share.
+        preset: shipped preset beneath the settings, or None.
+    """
+
+    name: str
+    networks: Mapping[str, Mapping[str, Any]]
+    noise_std: tuple[float, ...]
+    seeds: tuple[int, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    preset: str | None = None
+
+    def cells(self) -> Iterator[tuple[str, float, int]]:
+        """Every (network, noise_std, seed), in the order they are computed."""
+        for network in self.networks:
+            for noise_std in self.noise_std:
+                for seed in self.seeds:
+                    yield network, noise_std, seed
+
+    def config(self, network: str, noise_std: float, seed: int) -> RunConfig:
+        """The configuration of one cell.
+
+        Raises:
+            InputError: a setting breaks a rule.
+        """
+        cell = {"noise_std": noise_std, "seed": seed}
+        flags = {**self.networks[network], **self.settings, **cell}
+        return resolve(flags, preset=self.preset)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) over the configurations of all cells."""
+        prints = [self.config(*cell).fingerprint for cell in self.cells()]
+        return fingerprint({"name": self.name, "cells": prints})
+
+
+def fig4d_grid(
+    dataset: str,
+    *,
+    seeds: tuple[int, ...] | None = None,
+    noise_std: tuple[float, ...] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    preset: str | None = None,
+) -> Grid:
+    """The paper's noise figure, or a smaller one of the same shape.
+
+    Args:
+        dataset: `shd` is the paper's grid: D2 (256 inputs, tau_mem 15 ms) and D1 (700
+            inputs, 20 ms), five noise levels, seeds 42, 50, 9. On `synthetic`, two
+            smaller networks, three levels and two seeds show its shape in minutes.
+        seeds: other seeds.
+        noise_std: other noise levels.
+        settings: flat settings for all runs, such as nb_epochs.
+        preset: shipped preset beneath the settings.
+    """
+    if dataset == "shd":
+        networks = {
+            "D2": {"n_in": 256, "tau_mem": 15e-3},
+            "D1": {"n_in": 700, "tau_mem": 20e-3},
+        }
+        levels, all_seeds = (0.0, 0.05, 0.1, 0.15, 0.2), (42, 50, 9)
+    else:
+        networks = {"32 inputs": {"n_in": 32}, "64 inputs": {"n_in": 64}}
+        levels, all_seeds = (0.0, 0.1, 0.2), (42, 50)
+    return Grid(
+        name="fig4d",
+        networks=networks,
+        noise_std=levels if noise_std is None else noise_std,
+        seeds=all_seeds if seeds is None else seeds,
+        settings={"dataset": dataset, **(settings or {})},
+        preset=preset,
+    )
+
+
+def open_sweep(folder: str | Path) -> xr.Dataset:
+    """The sweep's store, in memory.
+
+    Raises:
+        InputError: there is none, or it cannot be read.
+    """
+    path = Path(folder) / STORE
+    if not (path / "zarr.json").is_file():
+        raise InputError(f"out must hold a sweep ({STORE}), got {folder}")
+    try:
+        with xr.open_zarr(path, consolidated=False, chunks=None) as dataset:
+            return dataset.load()
+    except Exception as error:
+        raise InputError(f"sweep {path} cannot be read: {error}") from None
+
+
+def run_sweep(
+    grid: Grid,
+    out: str | Path,
+    *,
+    on_cell: Callable[[str, float, int, xr.Dataset | None], None],
+    watch: Watch = Watch(),  # noqa: B008  frozen, holds no state
+) -> xr.Dataset:
+    """Compute the cells of a grid that are missing; returns the whole sweep.
+
+    Args:
+        grid: what to run.
+        out: folder of the sweep; continued if it holds the same grid.
+        on_cell: called with (network, noise_std, seed, result); the result is None
+            when the cell begins.
+        watch: callbacks of each run.
+
+    Raises:
+        InputError: the folder holds another grid.
+        StorageError: the disk refused.
+    """
+    out = output_path(out)
+    _create(grid, out)
+    cache: dict[str, Splits] = {}
+    for index, cell in enumerate(grid.cells()):
+        position = np.unravel_index(index, _shape(grid))
+        region: dict[str, slice] = dict(
+            zip(schema.CELL, map(_one, position), strict=True)
+        )
+        done = open_sweep(out)[schema.STATUS].values[position] == schema.DONE
+        if done:
+            continue
+        on_cell(*cell, None)
+        config = grid.config(*cell)
+        result = run_training(
+            config,
+            out / CELLS / config.fingerprint[:16],
+            resume=True,
+            splits=_splits(config, cache),
+            watch=watch,
+        )
+        _write_cell(out / STORE, region, result)
+        on_cell(*cell, result)
+    return open_sweep(out)
+
+
+def _one(index: np.intp) -> slice:
+    return slice(int(index), int(index) + 1)
+
+
+def _shape(grid: Grid) -> tuple[int, int, int]:
+    return len(grid.networks), len(grid.noise_std), len(grid.seeds)
+
+
+def _splits(config: RunConfig, cache: dict[str, Splits]) -> Splits:
+    """The data of a run; the last set stays in memory for runs that share it."""
+    seed = config.seed if config.data.split == "published" else 0
+    key = fingerprint({"data": config.data, "n_in": config.map.n_in, "seed": seed})
+    if key not in cache:
+        cache.clear()
+        cache[key] = load(
+            config.data,
+            n_in=config.map.n_in,
+            timestep_s=config.map.timestep,
+            seed=config.seed,
+        )
+    return cache[key]
+
+
+def _create(grid: Grid, out: Path) -> None:
+    """Write the template, or check that it is this grid's."""
+    print_ = grid.fingerprint
+    if (out / STORE).exists():
+        held = open_sweep(out).attrs.get("fingerprint")
+        if held != print_:
+            raise InputError(
+                f"out must hold the same grid to be continued, but {out} holds another;"
+                " name a new folder with --out"
+            )
+        return
+    first = grid.config(*next(grid.cells()))
+    published = first.fit.evaluation == "published"
+    dataset = schema.template(
+        list(grid.networks),
+        list(grid.noise_std),
+        list(grid.seeds),
+        1 if published else first.fit.eval_draws,
+    )
+    dataset.attrs = {
+        "grid": grid.name,
+        "fingerprint": print_,
+        "settings": json.dumps({"preset": grid.preset, **grid.settings}),
+        "networks": json.dumps({k: dict(v) for k, v in grid.networks.items()}),
+        "versions": json.dumps(versions()),
+    }
+    with replacing(out / STORE) as scratch:
+        dataset.to_zarr(
+            scratch, mode="w-", consolidated=False, encoding=_encoding(dataset)
+        )
+
+
+def _encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
+    """One chunk per cell, so that no two writers share one; checksums on."""
+    from zarr.codecs import ZstdCodec
+
+    codec = [ZstdCodec(level=3, checksum=True)]
+    encoding: dict[str, dict[str, Any]] = {}
+    for name, variable in dataset.data_vars.items():
+        n_cell = len(schema.CELL)
+        chunks = (1,) * n_cell + variable.shape[n_cell:]
+        encoding[str(name)] = {"compressors": codec, "chunks": chunks}
+    return encoding
+
+
+def _write_cell(path: Path, region: dict[str, slice], result: xr.Dataset) -> None:
+    """Write one cell's values, then its status."""
+    values = {
+        schema.TEST: result["test_accuracy"].values,
+        schema.VALID: result.attrs["best_valid_accuracy"],
+        schema.CLEAN: result.attrs["test_accuracy_without_noise"],
+        schema.BEST: result.attrs["best_epoch"],
+        schema.EPOCHS: result.sizes["epoch"],
+    }
+    with disk_errors(path):
+        _write_region(path, region, values)
+        _write_region(path, region, {schema.STATUS: schema.DONE})
+        _note_protocol(path, result)
+
+
+def _write_region(
+    path: Path, region: dict[str, slice], values: Mapping[str, Any]
+) -> None:
+    cell = {}
+    for name, value in values.items():
+        array = np.asarray(value, np.float64)
+        dims = (*schema.CELL, schema.DRAW)[: 3 + array.ndim]
+        cell[name] = (dims, array.reshape(1, 1, 1, *array.shape))
+    xr.Dataset(cell).to_zarr(path, region=region, consolidated=False)
+
+
+def _note_protocol(path: Path, result: xr.Dataset) -> None:
+    """Keep beside the numbers what data they are on, and how they came about."""
+    import zarr
+
+    group = zarr.open_group(path, mode="r+", use_consolidated=False)
+    if "dataset" not in group.attrs:
+        noted = ("dataset", "protocol")
+        group.attrs.update({key: result.attrs[key] for key in noted})

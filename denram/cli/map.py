@@ -1,0 +1,294 @@
+"""`denram-map`: device statistics to the delays and weight devices of one chip."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from denram.cli import _screen as screen
+from denram.cli._options import choice, number, run, settings, version
+from denram.config import (
+    Count,
+    Index,
+    NonNegative,
+    Positive,
+    Section,
+    Seed,
+    as_dict,
+    convert,
+    fingerprint,
+)
+from denram.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from rich.console import Console
+
+    from denram.devices import DeviceCard
+    from denram.mapping import HardwareMap, MapConfig, MapReport
+
+# the preset whose data thin the 700 channels of SHD by a stride
+_STRIDE_PRESET = "denram-2024"
+
+
+class Around(Section, frozen=True):
+    """Settings that lie outside [map] and still decide a map or its report.
+
+    Attributes:
+        seed: what the devices are drawn from.
+        noise_std: weight noise as a fraction of max|w|; key of [noise].
+        n_steps: length of the input window, steps; key of [data].
+    """
+
+    seed: Seed = 42
+    noise_std: NonNegative = 0.1
+    n_steps: Count = 150
+
+
+@click.command(context_settings={"max_content_width": 100})
+@number("--n_in", Count, "Input channels.", default=700)
+@number("--n_out", Count, "Neurons.", default=20)
+@number("--n_delays", Count, "Synapses per input and neuron.", default=16)
+@number("--seed", Seed, "What the devices are drawn from.", default=42)
+@number("--r_mu", Positive, "Mean resistance, ohm.", default=500e9)
+@number("--r_std", NonNegative, "Standard deviation of ln R.", default=0.4)
+@number("--max_delay", Index, "Longest delay the chip can keep, steps.", default=200)
+@number("--timestep", Positive, "Length of one step, s.", default=0.005)
+@number("--cap", Positive, "Capacitance of the delay element, farad.", default=1e-12)
+@choice(
+    "--distribution",
+    ("lognormal", "uniform", "pattern"),
+    "How the delays are distributed.",
+    default="lognormal",
+    key="delay_distribution",
+)
+@number("--threshold_factor", Positive, "k in delay = k R C.", default=1.0)
+@number(
+    "--capacitor_sigma", NonNegative, "Relative mismatch of capacitors.", default=0.0
+)
+@choice(
+    "--sampler",
+    ("counter", "jax-legacy"),
+    "Random generator; jax-legacy is the published one.",
+    default="counter",
+)
+@number("--g_min", Positive, "Smallest conductance of a weight device, siemens.")
+@number("--g_max", Positive, "Largest conductance of a weight device, siemens.")
+@number("--weight_levels", Index, "Levels of a weight device, 0: any.", default=0)
+@number("--noise_std", NonNegative, "Weight noise over max|w|.", default=0.1)
+@number("--chip", Index, "Which chip of the series.", default=0)
+@click.option(
+    "--card",
+    default="denram-speech",
+    show_default=True,
+    help="Device card: a shipped name or a TOML file.",
+)
+@click.option("--preset", help="Shipped settings, such as denram-2024.")
+@click.option("--config", "config_file", metavar="FILE.toml", help="Settings file.")
+@number(
+    "--n_steps", Count, "Input window, steps, for the wasted synapses.", default=150
+)
+@number("--dead_inputs", Index, "How many of the last channels never spike.")
+@click.option("--out", metavar="FOLDER", help="Folder to write; must not exist yet.")
+@click.option("--json", "json_file", metavar="FILE", help="Also write the report here.")
+@version()
+def command(  # noqa: PLR0917 - click passes by keyword
+    card: str,
+    preset: str | None,
+    config_file: str | None,
+    seed: int | None,
+    noise_std: float | None,
+    n_steps: int | None,
+    dead_inputs: int | None,
+    out: str | None,
+    json_file: str | None,
+    **flags: Any,
+) -> None:
+    """Turn device statistics into the delays of one chip, and report what they waste.
+
+    Settings are laid over one another: defaults, --card, --preset, --config, flags.
+    Written to --out: map.zarr (for denram-train --map), map.png and report.json.
+    """
+    from denram.devices import load_card
+    from denram.mapping import MapConfig, build_map, card_settings, map_report
+    from denram.storage import write_text
+
+    device_card = load_card(card)
+    brought = card_settings(device_card)
+    layers = settings(
+        card={"noise": _pop(brought, "noise_std"), "map": brought},
+        preset=preset,
+        config_file=config_file,
+        flags={
+            "seed": seed,
+            "data": {"n_steps": n_steps},
+            "noise": {"noise_std": noise_std},
+            "map": flags,
+        },
+    )
+    config, around = convert(MapConfig, layers["map"]), _around(layers)
+    folder = _folder(out, config, around)
+    json_path = None if json_file is None else _new_file(json_file)
+    chip = build_map(config, seed=around.seed, noise_std=around.noise_std)
+    dead = _dead_inputs(config.n_in, preset, dead_inputs)
+    report = map_report(chip, n_steps=around.n_steps, dead_inputs=dead)
+    _write(folder, chip, report, dead)
+    if json_path is not None:
+        write_text(json_path, _as_json(report))
+    page = screen.console()
+    _print_report(page, chip, report)
+    _print_origin(page, as_dict(config) | as_dict(around), device_card)
+    screen.line(page, f"\nWrote  {folder}  (map.zarr, map.png, report.json)")
+    screen.line(page, f"Next   denram-train --map {folder}", style="bold")
+
+
+def _pop(values: dict[str, Any], key: str) -> dict[str, Any]:
+    """Take one key out, as a mapping of its own; empty if it is not there."""
+    return {key: values.pop(key)} if key in values else {}
+
+
+def _around(layers: dict[str, Any]) -> Around:
+    found = {
+        **_pop(layers, "seed"),
+        **_pop(layers.get("noise", {}), "noise_std"),
+        **_pop(layers.get("data", {}), "n_steps"),
+    }
+    return convert(Around, found)
+
+
+def _folder(out: str | None, config: "MapConfig", around: Around) -> Path:
+    from denram.storage import output_path, safe_name
+
+    if out is None:
+        size = f"{config.n_in}x{config.n_delays}"
+        record = {"map": as_dict(config), **as_dict(around)}
+        name = (
+            f"{size}-{config.delay_distribution}-seed{around.seed}"
+            f"-{fingerprint(record)[:8]}"
+        )
+        out = str(Path("maps") / safe_name(name, "out"))
+    folder = output_path(out, "--out")
+    if folder.exists():
+        raise InputError(f"--out must not exist yet, got {str(folder)!r}")
+    return folder
+
+
+def _new_file(text: str) -> Path:
+    from denram.storage import output_path
+
+    path = output_path(text, "--json")
+    if path.exists():
+        raise InputError(f"--json must not exist yet, got {text!r}")
+    return path
+
+
+def _dead_inputs(
+    n_in: int, preset: str | None, n_dead: int | None
+) -> "NDArray[np.bool_]":
+    from denram.mapping import stride_dead_inputs, trailing_inputs
+
+    if n_dead is None:
+        n_dead = stride_dead_inputs(n_in) if preset == _STRIDE_PRESET else 0
+    return trailing_inputs(n_in, n_dead)
+
+
+def _as_json(report: "MapReport") -> str:
+    return json.dumps(report.as_dict(), indent=2, allow_nan=False) + "\n"
+
+
+def _write(
+    folder: Path, chip: "HardwareMap", report: "MapReport", dead: "NDArray[np.bool_]"
+) -> None:
+    """Write map, figure and report: the whole folder or nothing."""
+    from denram.analysis.figures import map_figure
+    from denram.mapping import map_histograms, save_map, waste_flags
+    from denram.storage import replacing
+
+    n_steps = report.waste.n_steps
+    flags = waste_flags(chip, n_steps=n_steps, dead_inputs=dead)
+    with replacing(folder) as scratch:
+        scratch.mkdir()
+        save_map(chip, scratch / "map.zarr", waste=flags)
+        figure = map_figure(map_histograms(chip, n_steps=n_steps))
+        figure.savefig(scratch / "map.png", dpi=160)
+        (scratch / "report.json").write_text(_as_json(report), encoding="utf-8")
+
+
+def _print_report(out: "Console", chip: "HardwareMap", report: "MapReport") -> None:
+    post, pre, tap = report.shape
+    size = f"{pre} inputs x {post} neurons x {tap} delays"
+    detail = f"{size} = {report.n_synapses} synapses, seed {chip.seed}"
+    screen.heading(out, "DenRAM map", detail)
+    _print_resistance(out, report)
+    _print_delay(out, report)
+    _print_waste(out, chip, report)
+
+
+def _print_resistance(out: "Console", report: "MapReport") -> None:
+    chip, law, fit = report.resistance, report.theory, report.fit
+    rows = [
+        ("mean", screen.si(chip.mean_ohm, "ohm"), screen.si(law.mean_ohm, "ohm")),
+        ("median", screen.si(chip.median_ohm, "ohm"), screen.si(law.median_ohm, "ohm")),
+        ("CV", screen.number(chip.cv), screen.number(law.cv)),
+    ]
+    screen.heading(out, "Resistance")
+    screen.table(out, ("", "this chip", "theory"), rows)
+    if fit.p_value is None:
+        screen.line(out, f"No test: {fit.note}")
+        return
+    verdict = "agrees with" if fit.p_value > 0.01 else "DIFFERS from"
+    found = f"{screen.number(fit.statistic)}, p = {screen.number(fit.p_value, 3)}"
+    screen.line(out, f"{fit.test} {found}: {verdict} {fit.note}")
+
+
+def _print_delay(out: "Console", report: "MapReport") -> None:
+    delay = report.delay
+    names = ("mean", "median", "std", "min", "max")
+    steps = [f"{getattr(delay, f'{name}_steps'):.2f}" for name in names]
+    ms = [f"{1e3 * getattr(delay, f'{name}_s'):.0f}" for name in names]
+    screen.heading(
+        out, "Delay", f"mean {steps[0]} timesteps ({ms[0]} ms), rounded and saturated"
+    )
+    names = ("mean", "median", "sd", "min", "max")
+    screen.table(out, ("", *names), [("timesteps", *steps), ("ms", *ms)])
+
+
+def _print_waste(out: "Console", chip: "HardwareMap", report: "MapReport") -> None:
+    waste = report.waste
+    window = f"{waste.n_steps} steps = {1e3 * waste.n_steps * chip.timestep_s:.0f} ms"
+    screen.heading(out, "Wasted synapses", f"input window {window}")
+    rows = [
+        (r.reason.replace("_", " "), str(r.count), f"{r.percent:.2f}", r.meaning)
+        for r in waste.reasons
+    ]
+    rows += [
+        ("wasted in all", str(waste.wasted), f"{waste.wasted_percent:.2f}", ""),
+        ("effective", str(waste.effective), f"{100 - waste.wasted_percent:.2f}", ""),
+    ]
+    screen.table(out, ("", "count", "%", ""), rows)
+    theory = screen.percent(waste.clipped_share_theory, 3)
+    screen.line(
+        out, f"saturated: {screen.percent(waste.clipped_share, 3)}, theory {theory}"
+    )
+
+
+def _print_origin(out: "Console", held: dict[str, Any], card: "DeviceCard") -> None:
+    """Say of every value of the card whether it holds, and what is known of it."""
+    from denram.mapping import CARD_KEYS
+
+    screen.heading(out, "Where the values come from", f"card {card.name}")
+    for row in card.provenance():
+        key = CARD_KEYS.get(row.quantity, row.quantity)
+        value = held.get(key, row.value)
+        shown = f"{key} = {value:g} {'' if row.unit == '1' else row.unit}".rstrip()
+        told = f"{row.kind}: {row.source.removeprefix(f'{row.kind}: ')}"
+        told = told if value == row.value else "set for this map"
+        screen.line(out, f"  {shown}  ({told})")
+
+
+def main() -> None:
+    """Run `denram-map`."""
+    sys.exit(run(command))

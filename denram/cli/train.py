@@ -1,0 +1,327 @@
+"""`denram-train`: train a network on a chip, with its noise, and store the evidence."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from denram.cli import _screen as screen
+from denram.cli._options import choice, given, number, pairs, run, version
+from denram.config import (
+    Count,
+    Index,
+    NonNegative,
+    Positive,
+    Seed,
+    convert,
+    preset_names,
+)
+from denram.errors import InputError
+from denram.storage import output_path, replacing
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from rich.console import Console
+
+    from denram.mapping import HardwareMap
+    from denram.train import RunConfig, Watch
+    from denram.train.data import Splits
+    from denram.train.trainer import Epoch
+
+CONTROL = "without-delays"
+
+
+@click.command(context_settings={"max_content_width": 100})
+@click.option("--model", help="Network family.  [default: delays]")
+@choice("--dataset", ("synthetic", "shd"), "Data set.", default="synthetic")
+@click.option("--data_dir", metavar="FOLDER", help="Where the data set's files lie.")
+@number("--n_in", Count, "Input channels.", default=700)
+@number("--n_delays", Count, "Synapses per input and neuron.", default=16)
+@number("--seed", Seed, "Devices, weights, batches and noise.", default=42)
+@number("--r_mu", Positive, "Mean resistance, ohm.", default=500e9)
+@number("--r_std", NonNegative, "Standard deviation of ln R.", default=0.4)
+@number("--tau_mem", Positive, "Membrane time constant, s.", default=20e-3)
+@number("--noise_std", NonNegative, "Weight noise over max|w|.", default=0.1)
+@number("--test_noise_std", NonNegative, "The same at test.  [default: as trained]")
+@number("--nb_epochs", Count, "Most epochs.", default=100)
+@number("--lr", Positive, "Adam's step size.", default=1.5e-3)
+@number("--batch_size", Count, "Samples per update.", default=64)
+@number("--patience", Count, "Epochs without a better validation.", default=25)
+@number("--eval_draws", Count, "Noise draws of the test accuracy.", default=20)
+@number("--max_delay", Index, "Longest delay the chip can keep, steps.", default=200)
+@number("--timestep", Positive, "Length of one step, s.", default=0.005)
+@number("--cap", Positive, "Capacitance of the delay element, farad.", default=1e-12)
+@choice(
+    "--distribution",
+    ("lognormal", "uniform", "pattern"),
+    "How the delays are distributed.",
+    default="lognormal",
+    key="delay_distribution",
+)
+@number("--n_steps", Count, "Input window, steps.", default=150)
+@click.option(
+    "--positive_weights/--signed_weights",
+    default=None,
+    help="One device per weight, or a differential pair.  [default: signed]",
+)
+@number("--weight_max", Positive, "Largest |w| of a device.  [default: unbounded]")
+@number("--weight_levels", Index, "Levels of a weight device, 0: any.", default=0)
+@click.option("--map", "map_path", metavar="STORE", help="Train on this map.zarr.")
+@click.option("--card", help="Device card: a shipped name or a TOML file.")
+@choice("--preset", preset_names(), "Shipped settings.")
+@click.option("--config", "config_file", metavar="FILE.toml", help="Settings file.")
+@click.option(
+    "--set",
+    "others",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Any other key of the settings file, such as adam_step=epoch; repeatable.",
+)
+@click.option(
+    "--control/--no-control",
+    default=None,
+    help="Also train the same synapses without delays.  [default: on synthetic data]",
+)
+@click.option("--out", metavar="FOLDER", help="Folder of the run.")
+@click.option("--resume", is_flag=True, help="Continue the run in --out.")
+@version()
+def command(
+    *,
+    map_path: str | None,
+    card: str | None,
+    preset: str | None,
+    config_file: str | None,
+    others: tuple[str, ...],
+    control: bool | None,
+    out: str | None,
+    resume: bool,
+    **flags: Any,
+) -> None:
+    """Train a network on a chip with hardware noise, and store run, picture and table.
+
+    Settings are laid over one another: defaults, data set, --card, --map, --preset,
+    --config, flags. SHD's defaults are shown; the synthetic set has its own, smaller
+    ones, printed at the start.
+    """
+    settings = {**given(flags), **pairs(others)}
+    chip, config = _config(
+        settings,
+        preset=preset,
+        config_file=config_file,
+        map_path=map_path,
+        card=card,
+        out=out,
+        resume=resume,
+    )
+    folder = output_path(out) if out else Path("runs") / _name(config)
+    page = screen.console()
+    _announce(page, config, folder)
+    if control is None:
+        control = config.data.dataset == "synthetic" and config.map.max_delay > 0
+    splits = _data(config) if control else None
+    result = _train(page, config, folder, resume=resume, chip=chip, splits=splits)
+    rows = [_row(f"{config.map.n_delays} delays per input", result)]
+    if control:
+        screen.heading(page, "Control", "the same synapses, every delay zero")
+        plain, where = _without_delays(config), folder / CONTROL
+        other = _train(
+            page, plain, where, resume=where.exists(), chip=None, splits=splits
+        )
+        rows.append(_row("same synapses, no delays", other))
+    _finish(page, result, rows, folder)
+
+
+def _config(
+    settings: dict[str, Any],
+    *,
+    preset: str | None,
+    config_file: str | None,
+    map_path: str | None,
+    card: str | None,
+    out: str | None,
+    resume: bool,
+) -> "tuple[HardwareMap | None, RunConfig]":
+    """The run's settings, and its chip where one was given."""
+    from msgspec.structs import replace
+
+    from denram.devices import load_card
+    from denram.mapping import MapConfig, card_settings, open_map
+    from denram.train import resolve
+    from denram.train.run import CONFIG, saved_config
+
+    if resume and out is not None and not settings and preset is None:
+        if (Path(out) / CONFIG).exists() and config_file is None:
+            return None, saved_config(Path(out))
+    brought = {} if card is None else card_settings(load_card(card))
+    chip = None if map_path is None else open_map(Path(map_path))
+    fixed = {} if chip is None else dict(chip.config)
+    if chip is not None:
+        for key in settings.keys() & fixed.keys():
+            if settings[key] != fixed[key]:
+                raise InputError(
+                    f"{key} is fixed by --map ({fixed[key]}), got {settings[key]}"
+                )
+        brought |= {"noise_std": chip.noise_std}
+    config = resolve(
+        settings,
+        preset=preset,
+        file=None if config_file is None else Path(config_file),
+        card=brought,
+    )
+    if chip is not None:
+        config = replace(config, map=convert(MapConfig, fixed))
+    return chip, config
+
+
+def _name(config: "RunConfig") -> str:
+    chip = config.map
+    return (
+        f"{config.data.dataset}-{chip.n_in}x{chip.n_delays}"
+        f"-noise{100 * config.noise.noise_std:.3g}-seed{config.seed}"
+        f"-{config.fingerprint[:8]}"
+    )
+
+
+def _without_delays(config: "RunConfig") -> "RunConfig":
+    from msgspec.structs import replace
+
+    chip = replace(config.map, max_delay=0, delay_distribution="pattern")
+    return replace(config, map=chip)
+
+
+def _data(config: "RunConfig") -> "Splits":
+    from denram.train.data import load
+
+    return load(
+        config.data,
+        n_in=config.map.n_in,
+        timestep_s=config.map.timestep,
+        seed=config.seed,
+    )
+
+
+def _announce(page: "Console", config: "RunConfig", folder: Path) -> None:
+    from denram.config import as_dict
+
+    screen.heading(page, "denram-train", f"{config.model}, seed {config.seed}")
+    for name, table in as_dict(config).items():
+        if isinstance(table, dict):
+            values = "  ".join(
+                f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}"
+                for k, v in table.items()
+                if v is not None
+            )
+            screen.line(page, f"{name:>8}  {values}")
+    screen.line(page, f"{'out':>8}  {folder}")
+
+
+def _train(
+    page: "Console",
+    config: "RunConfig",
+    folder: Path,
+    *,
+    resume: bool,
+    chip: "HardwareMap | None",
+    splits: "Splits | None",
+) -> "xr.Dataset":
+    from denram.train import run as run_training
+
+    with _progress(page, config) as watch:
+        return run_training(
+            config, folder, resume=resume, chip=chip, splits=splits, watch=watch
+        )
+
+
+@contextmanager
+def _progress(page: "Console", config: "RunConfig") -> Iterator["Watch"]:
+    """A bar with the time left where there is a terminal, and a line per epoch."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from denram.train import Watch
+
+    bar = Progress(
+        TextColumn("epoch {task.fields[epoch]}"),
+        BarColumn(),
+        TextColumn("batch {task.fields[batch]}, at most"),
+        TimeRemainingColumn(),
+        console=page,
+        transient=True,
+        disable=not sys.stdout.isatty() or "CI" in os.environ,
+    )
+    nb_epochs, began, seen = config.fit.nb_epochs, [time.monotonic()], [0]
+    job = bar.add_task("", total=float(nb_epochs), epoch=0, batch="-")
+
+    def on_start(n_parameters: int, splits: "Splits") -> None:
+        sizes = f"{len(splits.train)} + {len(splits.valid)} + {len(splits.test)}"
+        screen.line(
+            page,
+            f"{n_parameters} parameters; {splits.name}: {sizes} samples"
+            " (train + validation + test)",
+        )
+        screen.line(page, "epoch  train loss  train %  valid %   test %  seconds")
+
+    def on_batch(done: int, total: int) -> None:
+        epoch = (
+            int(bar.tasks[0].completed + 1e-9)
+            if done == 1
+            else bar.tasks[0].fields["epoch"]
+        )
+        bar.update(
+            job, completed=epoch + done / total, epoch=epoch, batch=f"{done}/{total}"
+        )
+
+    def on_epoch(row: "Epoch") -> None:
+        now = time.monotonic()
+        test = "-" if row.test_accuracy is None else f"{100 * row.test_accuracy:.2f}"
+        screen.line(
+            page,
+            f"{row.epoch:5d}{row.train_loss:12.4f}{100 * row.train_accuracy:9.2f}"
+            f"{100 * row.valid_accuracy:9.2f}{test:>9}{now - began[0]:9.1f}"
+            f"{'  *' if row.accepted else ''}",
+        )
+        began[0] = now
+        seen[0] = row.epoch + 1
+        bar.update(job, completed=seen[0])
+
+    with bar:
+        yield Watch(on_start=on_start, on_batch=on_batch, on_epoch=on_epoch)
+
+
+def _row(name: str, result: "xr.Dataset") -> list[str]:
+    """One line of the final table."""
+    accuracy = result["test_accuracy"]
+    spread = float(accuracy.std(ddof=1)) if accuracy.size > 1 else float("nan")
+    return [
+        name,
+        f"{100 * result.attrs['best_valid_accuracy']:.1f}",
+        f"{100 * float(accuracy.mean()):.1f}",
+        "-" if accuracy.size < 2 else f"{100 * spread:.1f}",
+        f"{100 * result.attrs['test_accuracy_without_noise']:.1f}",
+        str(result.attrs["best_epoch"]),
+    ]
+
+
+def _finish(
+    page: "Console", result: "xr.Dataset", rows: list[list[str]], folder: Path
+) -> None:
+    from denram.analysis.run_figures import save_figure, training_figure
+
+    screen.heading(page, "Result", f"on {result.attrs['dataset']}")
+    columns = ["network", "valid %", "test %", "sd", "noise off %", "epoch"]
+    screen.table(page, columns, rows)
+    screen.line(page, f"protocol: {result.attrs['protocol']}")
+    picture = folder / "curves.png"
+    with replacing(picture) as scratch:
+        save_figure(training_figure(result), scratch)
+    screen.line(page, f"written: {folder}/run.zarr, results.csv, curves.png")
+    screen.line(page, "next: denram-analyze fig4d   (accuracy against noise)")
+
+
+def main() -> None:
+    """Entry point of `denram-train`."""
+    sys.exit(run(command))

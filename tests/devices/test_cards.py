@@ -1,0 +1,138 @@
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tomli_w
+
+from denram import devices
+from denram.devices import LognormalResistance, RCDelay, card_names, load_card
+from denram.errors import InputError
+
+CARDS = Path(devices.__file__).parent / "cards"
+
+
+@pytest.fixture
+def card():
+    """The speech card as a dictionary that a test may spoil."""
+    return tomllib.loads((CARDS / "denram-speech.toml").read_text("utf-8"))
+
+
+@pytest.fixture
+def read(tmp_path):
+    def write_and_load(values):
+        path = tmp_path / "own.toml"
+        path.write_text(tomli_w.dumps(values), encoding="utf-8")
+        return load_card(path)
+
+    return write_and_load
+
+
+def quantity(value, unit):
+    return {"value": value, "unit": unit, "kind": "assumed", "source": "a test"}
+
+
+def test_the_speech_card_holds_the_published_parameters():
+    card = load_card("denram-speech")
+    assert card.resistance == LognormalResistance(mean_ohm=500e9, sigma_ln=0.4)
+    assert card.rc == RCDelay(1e-12, threshold_factor=1.0, capacitor_sigma=0.0)
+    assert (card.timestep_s, card.max_delay, card.noise_std) == (5e-3, 200, 0.1)
+    assert isinstance(card.max_delay, int)
+    assert {row.kind for row in card.provenance()} == {"published"}
+
+
+def test_the_chip_cards_delays_span_the_measured_range():
+    card = load_card("denram-chip")
+    rows = {row.quantity: row for row in card.provenance()}
+    delays = card.rc.delay_s(card.resistance.quantile([0.01, 0.99]))
+    np.testing.assert_allclose(delays, [8.08e-3, 58.26e-3], rtol=1e-9)
+    measured = [rows[f"measured.{end}_delay_s"] for end in ("shortest", "longest")]
+    np.testing.assert_allclose([row.value for row in measured], [8.08e-3, 58.26e-3])
+    for row in rows.values():
+        assert row.kind == ("measured" if row in measured else "assumed")
+        assert row.kind == "measured" or row.source.startswith(("assumed:", "derived:"))
+
+
+def test_what_a_card_does_not_know_stays_unknown():
+    card = load_card("denram-chip")
+    weight = (card.g_min_siemens, card.g_max_siemens, card.levels, card.noise_std)
+    assert weight == (None, None, None, None)
+
+
+@pytest.mark.parametrize("name", card_names())
+def test_provenance_lists_every_value_of_the_file_with_its_source(name):
+    file = tomllib.loads((CARDS / f"{name}.toml").read_text("utf-8"))
+    assert file.pop("card")["name"] == name
+    listed = {row.quantity: row[1:] for row in load_card(name).provenance()}
+    assert listed == {
+        f"{group}.{key}": (
+            entry["value"],
+            entry["unit"],
+            entry["kind"],
+            entry["source"],
+        )
+        for group, entries in file.items()
+        for key, entry in entries.items()
+    }
+
+
+def test_a_card_of_ones_own_may_describe_weight_devices(card, read):
+    card["lrs"] |= {
+        "g_min_siemens": quantity(1e-6, "siemens"),
+        "g_max_siemens": quantity(1e-4, "siemens"),
+        "levels": quantity(8, "1"),
+    }
+    own = read(card)
+    assert (own.g_min_siemens, own.g_max_siemens, own.levels) == (1e-6, 1e-4, 8)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("hrs.mean_ohm.value", -1.0, "mean_ohm must be > 0 .*, got -1.0"),
+        ("hrs.mean_ohm.value", float("nan"), "hrs.mean_ohm must be finite, got nan"),
+        ("hrs.mean_ohm.value", float("inf"), "hrs.mean_ohm must be finite, got inf"),
+        ("hrs.mean_ohm.value", "many", "hrs.mean_ohm.value must be float, got 'many'"),
+        ("hrs.mean_ohm.unit", "Gohm", "hrs.mean_ohm must be in ohm, got 'Gohm'"),
+        ("hrs.mean_ohm.kind", "guessed", "hrs.mean_ohm.kind must be one of"),
+        ("hrs.mean_ohm.source", "", "hrs.mean_ohm.source must be .*, got ''"),
+        ("hrs.mean_ohm.note", "x", "unknown key 'note'"),
+        ("hrs.median_ohm", {}, "unknown key 'median_ohm'"),
+        ("extra", {}, "unknown key 'extra'"),
+        ("clock.timestep_s.value", 0.0, "timestep_s must be > 0 .*, got 0.0"),
+        ("clock.timestep_s.unit", "ms", "clock.timestep_s must be in second, got 'ms'"),
+        ("clock.max_delay.value", 1.5, "max_delay must be a whole number .*, got 1.5"),
+        ("clock.max_delay.value", -1, "max_delay must be a whole number .*, got -1"),
+        ("circuit.capacitor_sigma.value", 0.6, "capacitor_sigma must be .*, got 0.6"),
+        ("lrs.noise_std.value", -0.1, "noise_std must be >= 0 .*, got -0.1"),
+        ("lrs.levels", quantity(1, "1"), "levels must be .* from 2 .*, got 1"),
+        ("lrs.g_min_siemens", quantity(0, "siemens"), "g_min_siemens must be > 0"),
+        ("measured", 3, "measured must be object, got 3"),
+        ("hrs", {"mean_ohm": {}}, "hrs.mean_ohm .*missing required field"),
+    ],
+)
+def test_a_bad_card_is_refused_in_one_line(card, read, path, value, message):
+    *parents, last = path.split(".")
+    table = card
+    for parent in parents:
+        table = table[parent]
+    table[last] = value
+    with pytest.raises(InputError, match=rf"^card [^\n]*own.toml: {message}") as caught:
+        read(card)
+    assert "\n" not in str(caught.value)
+
+
+def test_conductances_in_the_wrong_order_are_refused(card, read):
+    card["lrs"] |= {
+        "g_min_siemens": quantity(1e-4, "siemens"),
+        "g_max_siemens": quantity(1e-4, "siemens"),
+    }
+    with pytest.raises(InputError, match="g_max_siemens must be > g_min_siemens"):
+        read(card)
+
+
+def test_an_unknown_card_is_refused_with_the_names_of_the_known_ones():
+    with pytest.raises(InputError, match="denram-chip, denram-speech, got 'sram'"):
+        load_card("sram")
+    with pytest.raises(InputError, match=r"cannot read .*missing.toml"):
+        load_card("missing.toml")

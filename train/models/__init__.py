@@ -1,0 +1,5 @@
+"""FAMILIES: name -> family. Nothing else."""
+
+from denram.train.models import delays
+
+FAMILIES = {"delays": delays}

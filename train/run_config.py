@@ -1,0 +1,158 @@
+"""The whole configuration of a training run, from presets, a TOML file and flags."""
+
+import types
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from denram.config import (
+    Section,
+    Seed,
+    convert,
+    fingerprint,
+    load_preset,
+    load_toml,
+    merge,
+)
+from denram.errors import InputError
+from denram.mapping import MapConfig
+from denram.train.data import DataConfig
+from denram.train.models import FAMILIES
+from denram.train.noise import NoiseConfig
+from denram.train.task import FitConfig
+
+DEFAULT_MODEL = "delays"
+_SHARED: Mapping[str, type[Section]] = types.MappingProxyType(
+    {"map": MapConfig, "data": DataConfig, "noise": NoiseConfig, "fit": FitConfig}
+)
+
+
+class RunConfig(Section, frozen=True):
+    """Everything that decides a run's numbers.
+
+    Attributes:
+        model: name of the family, a key of `FAMILIES`.
+        seed: devices, initial weights, batch order and noise all derive from it.
+        map: what is asked of the chip.
+        data: data set, binning and split.
+        network: the family's own settings.
+        noise: hardware noise and weight constraints.
+        fit: training and scoring.
+    """
+
+    model: str
+    seed: Seed
+    map: MapConfig
+    data: DataConfig
+    network: Any
+    noise: NoiseConfig
+    fit: FitConfig
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of all settings; where the data lie does not count."""
+        moved = msgspec.structs.replace(self.data, data_dir=None)
+        return fingerprint(msgspec.structs.replace(self, data=moved))
+
+
+def sections(model: str = DEFAULT_MODEL) -> dict[str, type[Section]]:
+    """Name and class of every section of a family's configuration.
+
+    Raises:
+        InputError: there is no such family.
+    """
+    if model not in FAMILIES:
+        raise InputError(f"model must be one of {', '.join(FAMILIES)}, got {model!r}")
+    return {**_SHARED, "network": FAMILIES[model].NetworkConfig}
+
+
+def nested(settings: Mapping[str, Any], model: str = DEFAULT_MODEL) -> dict[str, Any]:
+    """Sort flat settings, such as flags, into their sections.
+
+    Every key belongs to one section only, so flat names are unambiguous.
+
+    Raises:
+        InputError: no section has the key.
+    """
+    home = {
+        key: name
+        for name, cls in sections(model).items()
+        for key in cls.__struct_fields__
+    }
+    result: dict[str, Any] = {}
+    for key, value in settings.items():
+        if key in ("model", "seed"):
+            result[key] = value
+        elif key in home:
+            result.setdefault(home[key], {})[key] = value
+        else:
+            raise InputError(f"unknown key {key!r}")
+    return result
+
+
+def resolve(
+    flags: Mapping[str, Any] = types.MappingProxyType({}),
+    *,
+    preset: str | None = None,
+    file: Path | None = None,
+    card: Mapping[str, Any] = types.MappingProxyType({}),
+) -> RunConfig:
+    """Lay out a configuration: defaults < data set < card < preset < file < flags.
+
+    Args:
+        flags: flat settings; they win.
+        preset: name of a shipped preset.
+        file: TOML file with the sections' tables.
+        card: flat settings that a device card or a map brings along.
+
+    Raises:
+        InputError: unknown preset or key, or a value that breaks a rule.
+    """
+    over = [load_preset(preset) if preset else {}, load_toml(file) if file else {}]
+    model = _last("model", [*over, flags], DEFAULT_MODEL)
+    over.append(nested(flags, model))
+    dataset = _last("dataset", [layer.get("data", {}) for layer in over], "synthetic")
+    profile = load_preset("synthetic") if dataset == "synthetic" else {}
+    return from_dict(merge(profile, nested(card, model), *over))
+
+
+def from_dict(values: Mapping[str, Any]) -> RunConfig:
+    """Validate nested settings; what is absent takes its default.
+
+    Raises:
+        InputError: an unknown key, or a value that breaks a rule.
+    """
+    model = values.get("model", DEFAULT_MODEL)
+    known = sections(model)
+    unknown = set(values) - set(known) - {"model", "seed"}
+    if unknown:
+        raise InputError(f"unknown key {sorted(unknown)[0]!r}")
+    parts: dict[str, Any] = {}
+    for name, cls in known.items():
+        table = values.get(name, {})
+        if not isinstance(table, Mapping):
+            raise InputError(f"{name} must be a table, got {table!r}")
+        parts[name] = convert(cls, table)
+    top = {"model": model, "seed": values.get("seed", 42)}
+    return convert(RunConfig, {**top, **parts})
+
+
+def _last(key: str, layers: Iterable[Mapping[str, Any]], default: str) -> str:
+    found = [layer[key] for layer in layers if key in layer]
+    return found[-1] if found else default
+
+
+def differences(one: RunConfig, other: RunConfig) -> list[str]:
+    """Keys whose values differ, as `key: one -> other`."""
+    a, b = (_flat(msgspec.to_builtins(config)) for config in (one, other))
+    keys = sorted({*a, *b} - {"data_dir"})
+    return [f"{k}: {a.get(k)} -> {b.get(k)}" for k in keys if a.get(k) != b.get(k)]
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat.update(value if isinstance(value, Mapping) else {key: value})
+    return flat

@@ -1,0 +1,135 @@
+"""A finished run as one labelled Dataset, and as the published results table."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from denram.config import as_dict
+from denram.errors import InputError
+from denram.storage import replacing, versions, write_text
+from denram.train.run_config import RunConfig
+from denram.train.trainer import FitState
+
+RESULTS_HEADER = "n_in,n_delays,noise_std,max_delay,tau_mem,r_mu,r_std,seed,test_acc"
+
+
+def run_dataset(
+    config: RunConfig,
+    state: FitState,
+    weights: dict[str, np.ndarray],
+    found: np.ndarray,
+    labels: np.ndarray,
+    *,
+    dataset: str,
+    n_classes: int,
+) -> xr.Dataset:
+    """Everything that a run measured.
+
+    Args:
+        config: the run's settings.
+        state: after the last epoch.
+        weights: what the best parameters are on the devices, before noise.
+        found: predicted classes on the test set, (draw, sample).
+        labels: true classes, (sample,).
+        dataset: name of the data that were really used, such as `shd-regen`.
+        n_classes: number of classes.
+    """
+    history = state.history
+    epochs = {
+        "train_loss": ("epoch", [e.train_loss for e in history], "nat"),
+        "train_accuracy": ("epoch", [e.train_accuracy for e in history], "1"),
+        "valid_accuracy": ("epoch", [e.valid_accuracy for e in history], "1"),
+        "epoch_test_accuracy": (
+            "epoch",
+            [np.nan if e.test_accuracy is None else e.test_accuracy for e in history],
+            "1",
+        ),
+        "accepted": ("epoch", [e.accepted for e in history], "1"),
+        "test_accuracy": ("draw", np.mean(found == labels, axis=1), "1"),
+    }
+    variables = {k: (d, np.asarray(v), {"units": u}) for k, (d, v, u) in epochs.items()}
+    for name, array in weights.items():
+        dims = ("post", "pre", "tap")[: array.ndim]
+        variables[name] = (dims, array, {"units": "1"})
+    confusion = np.zeros((n_classes, n_classes), np.int64)
+    np.add.at(confusion, (np.broadcast_to(labels, found.shape), found), 1)
+    variables["confusion"] = (
+        ("true_class", "predicted_class"),
+        confusion,
+        {"units": "1", "long_name": "test samples, summed over noise draws"},
+    )
+    attrs = {
+        "config": json.dumps(as_dict(config)),
+        "fingerprint": config.fingerprint,
+        "versions": json.dumps(versions()),
+        "dataset": dataset,
+        "best_epoch": state.best_epoch,
+        "best_valid_accuracy": state.best_valid,
+        "n_test": int(labels.size),
+        "protocol": protocol(config, n_test=labels.size, draws=len(found)),
+    }
+    coords = {"epoch": np.arange(len(history)), "draw": np.arange(len(found))}
+    return xr.Dataset(variables, coords=coords, attrs=attrs)
+
+
+def protocol(config: RunConfig, *, n_test: int, draws: int) -> str:
+    """One sentence on how the test accuracy came about; every result carries it."""
+    test_noise = config.noise.test_noise_std
+    level = config.noise.noise_std if test_noise is None else test_noise
+    chosen = (
+        f"best validation epoch (relative gain >= {config.fit.min_relative_gain:g})"
+    )
+    if config.fit.evaluation == "published":
+        scored = f"{n_test} test samples, one noise draw per batch"
+    else:
+        scored = f"{n_test} test samples x {draws} noise draws"
+    return (
+        f"{config.data.split} split, {chosen}, {scored}, train noise "
+        f"{config.noise.noise_std:g}, test noise {level:g} of max|w|, "
+        f"seed {config.seed}"
+    )
+
+
+def save_run(dataset: xr.Dataset, path: Path) -> None:
+    """Write the run as one zarr group, whole or not at all."""
+    from zarr.codecs import ZstdCodec
+
+    codec = {"compressors": [ZstdCodec(level=3, checksum=True)]}
+    encoding = {name: codec for name in dataset.variables}
+    with replacing(path) as scratch:
+        dataset.to_zarr(scratch, mode="w-", consolidated=False, encoding=encoding)
+
+
+def open_run(path: Path) -> xr.Dataset:
+    """Open a finished run, in memory.
+
+    Raises:
+        InputError: there is no run here, or it is damaged.
+    """
+    if not (path / "zarr.json").is_file():
+        raise InputError(f"run must be a finished run's store, got {path}")
+    try:
+        with xr.open_zarr(path, consolidated=False, chunks=None) as dataset:
+            loaded = dataset.load()
+        json.loads(loaded.attrs["config"])
+    except Exception as error:
+        raise InputError(f"run {path} cannot be read: {error}") from None
+    return loaded
+
+
+def results_row(config: RunConfig, test_accuracy: float) -> str:
+    """One row in the published columns and formats."""
+    chip = config.map
+    tau_mem = getattr(config.network, "tau_mem", float("nan"))
+    return (
+        f"{chip.n_in},{chip.n_delays},{config.noise.noise_std:.2f},{chip.max_delay},"
+        f"{tau_mem:.3f},{chip.r_mu:.0f},{chip.r_std:.2f},{config.seed},"
+        f"{test_accuracy:.4f}"
+    )
+
+
+def write_results(path: Path, config: RunConfig, test_accuracy: float) -> None:
+    """Write results.csv with the published header."""
+    write_text(path, f"{RESULTS_HEADER}\n{results_row(config, test_accuracy)}\n")
