@@ -2,7 +2,7 @@
 
 import xarray as xr
 
-from denram.analysis.schema import DRAW, SEED, STATUS, TEST
+from denram.analysis.schema import DRAW, NETWORK, NOISE, SEED, STATUS, TEST
 
 
 def fig4d_summary(
@@ -40,6 +40,10 @@ def fig4d_summary(
 
 
 def summary_rows(summary: xr.Dataset) -> list[dict[str, float | str]]:
-    """The summary as a flat table, one row per network and noise level."""
-    frame = summary.to_dataframe().reset_index()
+    """The summary as a flat table, one row per network and noise level.
+
+    Rows and columns keep one order: that of the dimensions of a dataset that was read
+    from a store varies with the order in which the store lists its arrays.
+    """
+    frame = summary.to_dataframe(dim_order=[NETWORK, NOISE]).reset_index()
     return frame.to_dict("records")
