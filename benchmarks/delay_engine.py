@@ -53,6 +53,7 @@ def network(n_in: int, tau_mem: float) -> tuple[Any, Any, Batch]:
         chip,
         n_steps=N_STEPS,
         dead_inputs=np.zeros(n_in, np.bool_),
+        batch_size=BATCH,
     )
     rng = np.random.default_rng(0)
     x = (rng.random((N_STEPS, BATCH, n_in)) < DENSITY).astype(np.uint8)
@@ -96,7 +97,7 @@ def published_loss(params: Any, model: Any, batch: Batch) -> Any:
         params["bias"],
         model.delay_steps,
         alpha=model.neuron.alpha,
-        max_delay=model.max_delay,
+        max_delay=model.transform.max_delay,
     )
     return model.loss(logits, batch.labels, batch.valid)
 

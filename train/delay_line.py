@@ -11,12 +11,21 @@ kernel read back at the weight's delay.
 
 Three steps, so that many networks or noise draws can share the first:
 `input_spectrum` -> `kernel_spectrum` -> `currents`; `delayed_currents` is all three.
+A `Transform` says how; `plan` chooses it from the sizes alone.
 
-A spectrum is real: for each frequency the real part, then the imaginary part, are
+A spectrum is real: for each frequency the real parts, then the imaginary parts, are
 stacked along the second axis. One product per frequency, (2 batch, pre) with
 (pre, 2 post), then gives all four real products of the complex one; on a CPU this
 shape runs several times faster than a complex matrix product.
+
+With two phases, even and odd time steps are transformed on their own, over half the
+length: both transforms need half the arithmetic, the products twice as much,
+
+    y[2m + q] = sum_{p + r = q} (x_p * k_r)[m] + sum_{p + r = q + 2} (x_p * k_r)[m - 1]
 """
+
+import math
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -24,88 +33,135 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Num
 
 # Up to this many transformed steps a matrix product with the DFT matrix beats an FFT
-# on CPU (measured: 150 steps to 350, 47 ms against 82 ms; benchmarks/delay_engine.py).
+# on CPU (measured: 150 steps to 350, 26 ms against 82 ms; benchmarks/delay_engine.py).
 DFT_MATRIX_STEPS = 512
 
 _HIGHEST = jax.lax.Precision.HIGHEST  # on GPU: no TF32, spectra cancel
 
 
-def transform_length(n_steps: int, max_delay: int) -> int:
-    """Even number of steps in which no delayed copy wraps around."""
-    return n_steps + max_delay + (n_steps + max_delay) % 2
+@dataclass(frozen=True)
+class Transform:
+    """How an engine's input and kernel are taken to frequencies and back.
+
+    Attributes:
+        n_steps: length of the input, steps.
+        max_delay: largest delay the kernel has room for, steps.
+        phases: 1, or 2 to transform even and odd steps on their own.
+        dft_matrix: transform by a matrix product instead of an FFT.
+    """
+
+    n_steps: int
+    max_delay: int
+    phases: int
+    dft_matrix: bool
+
+    @property
+    def length(self) -> int:
+        """Even number of steps (of one phase) in which no delayed copy wraps around."""
+        if self.phases == 1:
+            steps = self.n_steps + self.max_delay
+        else:  # two half-length signals convolved, and one step for the shift
+            steps = math.ceil(self.n_steps / 2) + math.ceil((self.max_delay + 1) / 2)
+        return steps + steps % 2
+
+    @property
+    def n_freq(self) -> int:
+        """Frequencies of a real signal of this length."""
+        return self.length // 2 + 1
 
 
-def uses_dft_matrix(n_transformed: int) -> bool:
-    """The rule that chooses the path: short transforms are matrix products."""
-    return n_transformed <= DFT_MATRIX_STEPS
+def plan(n_steps: int, max_delay: int, *, batch: int, post: int) -> Transform:
+    """Choose the cheaper transform for these sizes; the results agree to rounding.
+
+    Long transforms take the FFT. Short ones are matrix products, in the number of
+    phases that needs fewer multiplications in a training step: per frequency and
+    input channel, 2 (n_steps batch + 2 (max_delay + 1) post) for the transforms of
+    input, kernel and kernel gradient, 8 batch post for the products and their
+    gradient; two phases halve the former and double the latter.
+
+    Args:
+        n_steps: length of the input, steps.
+        max_delay: largest delay, steps.
+        batch: samples per batch.
+        post: outputs, of all networks that share one input.
+    """
+    if n_steps + max_delay > DFT_MATRIX_STEPS:
+        return Transform(n_steps, max_delay, phases=1, dft_matrix=False)
+    saved = n_steps * batch + 2 * (max_delay + 1) * post
+    phases = 2 if saved > 8 * batch * post else 1
+    return Transform(n_steps, max_delay, phases=phases, dft_matrix=True)
 
 
 def input_spectrum(
-    x: Num[Array, "time batch pre"], *, n_transform: int
-) -> Float[Array, "freq two_batch pre"]:
+    x: Num[Array, "time batch pre"], transform: Transform
+) -> Float[Array, "freq phases_two_batch pre"]:
     """Transform an input over time, once per batch.
 
     Args:
         x: spikes or any real signal, (time, batch, pre); integers are converted.
-        n_transform: from `transform_length`.
+        transform: from `plan`.
 
     Returns:
-        (n_transform / 2 + 1, 2 batch, pre): real rows, then imaginary rows.
+        (freq, 2 phases batch, pre): real rows, then imaginary rows.
     """
-    return _spectrum(_real(x), n_transform)
+    return _spectrum(_real(x), transform)
 
 
 def kernel_spectrum(
     weights: Float[Array, "post pre tap"],
     delay_steps: Int[Array, "post pre tap"],
-    *,
-    n_transform: int,
-    max_delay: int,
-) -> Float[Array, "freq two_post pre"]:
+    transform: Transform,
+) -> Float[Array, "freq phases_two_post pre"]:
     """Transform the kernel that weights and delays describe.
 
     Args:
         weights: one weight per synapse, (post, pre, tap).
         delay_steps: whole steps in [0, max_delay]; duplicates add up.
-        n_transform: from `transform_length`.
-        max_delay: largest delay the kernel has room for.
+        transform: from `plan`.
 
     Returns:
-        (n_transform / 2 + 1, 2 post, pre): real rows, then imaginary rows.
+        (freq, 2 phases post, pre): real rows, then imaginary rows.
     """
     n_post, n_pre, _ = weights.shape
     post = jnp.arange(n_post)[:, None, None]
     pre = jnp.arange(n_pre)[None, :, None]
-    kernel = jnp.zeros((max_delay + 1, n_post, n_pre), weights.dtype)
+    kernel = jnp.zeros((transform.max_delay + 1, n_post, n_pre), weights.dtype)
     kernel = kernel.at[delay_steps, post, pre].add(weights, mode="drop")
-    return _spectrum(kernel, n_transform)
+    return _spectrum(kernel, transform)
 
 
 def currents(
-    x_spectrum: Float[Array, "freq two_batch pre"],
-    k_spectrum: Float[Array, "freq two_post pre"],
+    x_spectrum: Float[Array, "freq phases_two_batch pre"],
+    k_spectrum: Float[Array, "freq phases_two_post pre"],
+    transform: Transform,
     *,
     n_steps: int,
-    n_transform: int,
 ) -> Float[Array, "time batch post"]:
     """Multiply two spectra and return to time.
 
     Args:
         x_spectrum: from `input_spectrum`.
-        k_spectrum: from `kernel_spectrum`, with the same `n_transform`.
-        n_steps: how many steps of the result are wanted, at most `n_transform`.
-        n_transform: from `transform_length`.
+        k_spectrum: from `kernel_spectrum`, with the same transform.
+        transform: from `plan`.
+        n_steps: how many steps of the result are wanted, at most the input's and the
+            longest delay's together.
 
     Returns:
         Currents (n_steps, batch, post).
     """
-    n_freq = x_spectrum.shape[0]
-    batch, post = x_spectrum.shape[1] // 2, k_spectrum.shape[1] // 2
+    phases, n_freq = transform.phases, transform.n_freq
+    batch = x_spectrum.shape[1] // (2 * phases)
+    post = k_spectrum.shape[1] // (2 * phases)
     product = jnp.einsum("fbc,foc->fbo", x_spectrum, k_spectrum, precision=_HIGHEST)
-    four = product.reshape(n_freq, 2, batch, 2, post)
-    real = four[:, 0, :, 0] - four[:, 1, :, 1]
-    imag = four[:, 0, :, 1] + four[:, 1, :, 0]
-    return _signal(real, imag, n_steps, n_transform)
+    parts = product.reshape(n_freq, 2, phases, batch, 2, phases, post)
+    real = parts[:, 0, :, :, 0] - parts[:, 1, :, :, 1]
+    imag = parts[:, 0, :, :, 1] + parts[:, 1, :, :, 0]
+    if phases == 2:
+        real, imag = _even_and_odd(real, imag, transform.length)
+    real, imag = (z.reshape(n_freq, phases * batch * post) for z in (real, imag))
+    steps = math.ceil(n_steps / phases)
+    signal = _signal(real, imag, steps, transform)
+    return signal.reshape(steps * phases, batch, post)[:n_steps]
 
 
 def delayed_currents(
@@ -120,15 +176,12 @@ def delayed_currents(
 
     Differentiable in `x` and `weights`. See the module's docstring for the formula.
     """
-    n_transform = transform_length(x.shape[0], max_delay)
-    n_steps = x.shape[0] + max_delay if n_steps is None else n_steps
+    transform = plan(x.shape[0], max_delay, batch=x.shape[1], post=weights.shape[0])
     return currents(
-        input_spectrum(x, n_transform=n_transform),
-        kernel_spectrum(
-            weights, delay_steps, n_transform=n_transform, max_delay=max_delay
-        ),
-        n_steps=n_steps,
-        n_transform=n_transform,
+        input_spectrum(x, transform),
+        kernel_spectrum(weights, delay_steps, transform),
+        transform,
+        n_steps=x.shape[0] + max_delay if n_steps is None else n_steps,
     )
 
 
@@ -136,43 +189,58 @@ def _real(x: Num[Array, "..."]) -> Float[Array, "..."]:
     return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.float32)
 
 
-def _angles(n_rows: int, n_columns: int, n_transform: int) -> np.ndarray:
+def _angles(n_rows: int, n_columns: int, length: int) -> np.ndarray:
     """2 pi (row x column mod n) / n, reduced in integers so that it stays exact."""
-    product = np.outer(np.arange(n_rows), np.arange(n_columns)) % n_transform
-    return 2 * np.pi * product / n_transform
+    product = np.outer(np.arange(n_rows), np.arange(n_columns)) % length
+    return 2 * np.pi * product / length
 
 
 def _spectrum(
-    signal: Float[Array, "time row pre"], n_transform: int
-) -> Float[Array, "freq two_row pre"]:
-    n_freq = n_transform // 2 + 1
-    n_steps, n_rows, n_pre = signal.shape
-    if not uses_dft_matrix(n_transform):
-        complex_ = jnp.fft.rfft(signal, n=n_transform, axis=0)
-        return jnp.concatenate([complex_.real, complex_.imag], axis=1)
-    angle = _angles(n_freq, n_steps, n_transform)
+    signal: Float[Array, "time row pre"], transform: Transform
+) -> Float[Array, "freq phases_two_row pre"]:
+    n_freq, phases = transform.n_freq, transform.phases
+    signal = jnp.pad(signal, ((0, -signal.shape[0] % phases), (0, 0), (0, 0)))
+    n_rows, n_pre = phases * signal.shape[1], signal.shape[2]
+    signal = signal.reshape(-1, n_rows * n_pre)
+    if not transform.dft_matrix:
+        complex_ = jnp.fft.rfft(signal, n=transform.length, axis=0)
+        both = jnp.stack([complex_.real, complex_.imag], axis=1)
+        return both.reshape(n_freq, 2 * n_rows, n_pre)
+    angle = _angles(n_freq, signal.shape[0], transform.length)
     matrix = np.stack([np.cos(angle), -np.sin(angle)], axis=1)  # (freq, 2, time)
-    flat = matrix.reshape(2 * n_freq, n_steps).astype(signal.dtype)
-    spectrum = jnp.matmul(
-        flat, signal.reshape(n_steps, n_rows * n_pre), precision=_HIGHEST
-    )
+    flat = matrix.reshape(2 * n_freq, -1).astype(signal.dtype)
+    spectrum = jnp.matmul(flat, signal, precision=_HIGHEST)
     return spectrum.reshape(n_freq, 2 * n_rows, n_pre)
 
 
+def _even_and_odd(
+    real: Float[Array, "freq 2 batch 2 post"],
+    imag: Float[Array, "freq 2 batch 2 post"],
+    length: int,
+) -> tuple[Float[Array, "freq 2 batch post"], Float[Array, "freq 2 batch post"]]:
+    """Even and odd steps of the result, from the products of all pairs of phases."""
+    angle = _angles(real.shape[0], 2, length)[:, 1, None, None]
+    cos, sin = np.cos(angle).astype(real.dtype), np.sin(angle).astype(real.dtype)
+    re, im = real[:, 1, :, 1], imag[:, 1, :, 1]  # odd with odd: one step later
+    even_re = real[:, 0, :, 0] + re * cos + im * sin
+    even_im = imag[:, 0, :, 0] + im * cos - re * sin
+    odd_re, odd_im = (z[:, 0, :, 1] + z[:, 1, :, 0] for z in (real, imag))
+    return jnp.stack([even_re, odd_re], axis=1), jnp.stack([even_im, odd_im], axis=1)
+
+
 def _signal(
-    real: Float[Array, "freq batch post"],
-    imag: Float[Array, "freq batch post"],
+    real: Float[Array, "freq column"],
+    imag: Float[Array, "freq column"],
     n_steps: int,
-    n_transform: int,
-) -> Float[Array, "time batch post"]:
-    if not uses_dft_matrix(n_transform):
-        return jnp.fft.irfft(jax.lax.complex(real, imag), n_transform, axis=0)[:n_steps]
-    n_freq, batch, post = real.shape
-    angle = _angles(n_steps, n_freq, n_transform)
+    transform: Transform,
+) -> Float[Array, "time column"]:
+    length, n_freq = transform.length, transform.n_freq
+    if not transform.dft_matrix:
+        return jnp.fft.irfft(jax.lax.complex(real, imag), length, axis=0)[:n_steps]
+    angle = _angles(n_steps, n_freq, length)
     # every frequency but the first and the last stands for itself and its conjugate
     fold = np.full(n_freq, 2.0)
     fold[[0, -1]] = 1.0
     matrix = np.concatenate([np.cos(angle) * fold, -np.sin(angle) * fold], axis=1)
-    both = jnp.concatenate([real, imag]).reshape(2 * n_freq, batch * post)
-    scaled = (matrix / n_transform).astype(real.dtype)
-    return jnp.matmul(scaled, both, precision=_HIGHEST).reshape(n_steps, batch, post)
+    scaled = (matrix / length).astype(real.dtype)
+    return jnp.matmul(scaled, jnp.concatenate([real, imag]), precision=_HIGHEST)

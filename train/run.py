@@ -87,6 +87,7 @@ def prepare(
         chip,
         n_steps=splits.train.n_steps,
         dead_inputs=dead,
+        batch_size=config.fit.batch_size,
     )
     noise = config.noise
     return Task(

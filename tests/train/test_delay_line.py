@@ -1,5 +1,4 @@
 from functools import partial
-from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -14,18 +13,30 @@ from denram.train.neurons import LeakyIntegrator, unroll
 from denram.train.readout import max_over_time
 
 
+PATHS = {
+    "matrix": {"phases": 1, "dft_matrix": True},
+    "two phases": {"phases": 2, "dft_matrix": True},
+    "fft": {"phases": 1, "dft_matrix": False},
+    "fft, two phases": {"phases": 2, "dft_matrix": False},
+}
+
+
 def _engine(path):
-    """The engine compiled for one path, whatever the length of the transform."""
+    """The engine compiled for one path, whatever `plan` would choose."""
 
     def currents(x, weights, delays, max_delay):
-        longest = {"matrix": 10**6, "fft": 0}[path]
-        with mock.patch.object(delay_line, "DFT_MATRIX_STEPS", longest):
-            return delay_line.delayed_currents(x, weights, delays, max_delay=max_delay)
+        transform = delay_line.Transform(x.shape[0], max_delay, **PATHS[path])
+        return delay_line.currents(
+            delay_line.input_spectrum(x, transform),
+            delay_line.kernel_spectrum(weights, delays, transform),
+            transform,
+            n_steps=x.shape[0] + max_delay,
+        )
 
     return jax.jit(currents, static_argnums=3)
 
 
-ENGINES = {path: _engine(path) for path in ("matrix", "fft")}
+ENGINES = {path: _engine(path) for path in PATHS}
 
 
 SHAPES = [
@@ -52,7 +63,7 @@ def layers(draw):
     return x, weights, delays.astype(np.int32), max_delay
 
 
-@pytest.mark.parametrize("path", ["matrix", "fft"])
+@pytest.mark.parametrize("path", PATHS)
 @given(layers())
 @settings(max_examples=40)
 def test_currents_follow_the_formula(path, layer):
@@ -63,18 +74,25 @@ def test_currents_follow_the_formula(path, layer):
     np.testing.assert_allclose(np.asarray(fast) / scale, slow / scale, atol=1e-5)
 
 
-@pytest.mark.parametrize("n_transform", [12, 18])
-def test_transform_is_numpys(n_transform):
+@pytest.mark.parametrize("dft_matrix", [False, True])
+@pytest.mark.parametrize("max_delay", [1, 6])
+def test_transform_is_numpys(max_delay, dft_matrix):
     x = np.random.default_rng(0).standard_normal((11, 3, 2)).astype(np.float32)
-    expected = np.fft.rfft(x, n=n_transform, axis=0)
-    found = np.asarray(
-        delay_line.input_spectrum(jnp.asarray(x), n_transform=n_transform)
-    )
+    one = delay_line.Transform(11, max_delay, phases=1, dft_matrix=dft_matrix)
+    expected = np.fft.rfft(x, n=one.length, axis=0)
+    found = np.asarray(delay_line.input_spectrum(jnp.asarray(x), one))
     np.testing.assert_allclose(found[:, :3], expected.real, atol=1e-5)
     np.testing.assert_allclose(found[:, 3:], expected.imag, atol=1e-5)
+    two = delay_line.Transform(11, max_delay, phases=2, dft_matrix=dft_matrix)
+    found = np.asarray(delay_line.input_spectrum(jnp.asarray(x), two))
+    for phase in range(2):
+        expected = np.fft.rfft(x[phase::2], n=two.length, axis=0)
+        rows = slice(3 * phase, 3 * phase + 3)
+        np.testing.assert_allclose(found[:, :6][:, rows], expected.real, atol=1e-5)
+        np.testing.assert_allclose(found[:, 6:][:, rows], expected.imag, atol=1e-5)
 
 
-@pytest.mark.parametrize("path", ["matrix", "fft"])
+@pytest.mark.parametrize("path", PATHS)
 def test_gradient_in_the_input_is_the_adjoint(path):
     rng = np.random.default_rng(1)
     x = jnp.asarray(rng.standard_normal((6, 2, 3)), jnp.float32)
@@ -96,14 +114,48 @@ def test_gradient_in_the_input_is_the_adjoint(path):
 
 @given(st.integers(0, 400), st.integers(1, 400))
 def test_transform_length_is_even_and_leaves_room_for_every_copy(max_delay, n_steps):
-    n = delay_line.transform_length(n_steps, max_delay)
-    assert n % 2 == 0
-    assert n_steps + max_delay <= n <= n_steps + max_delay + 1
+    one = delay_line.Transform(n_steps, max_delay, phases=1, dft_matrix=True).length
+    assert one % 2 == 0
+    assert n_steps + max_delay <= one <= n_steps + max_delay + 1
+    two = delay_line.Transform(n_steps, max_delay, phases=2, dft_matrix=True).length
+    # the last step of an odd input through an odd longest delay, one step late
+    last = (n_steps - 1) // 2 + max_delay // 2 + 1
+    assert two % 2 == 0
+    assert last < two <= last + 3
 
 
-def test_path_is_chosen_by_the_length_of_the_transform():
-    assert delay_line.uses_dft_matrix(512)
-    assert not delay_line.uses_dft_matrix(513)
+def _multiplications(transform, batch, post, pre=1):
+    """Of a training step's products, counted from the shapes of its matrices."""
+    phases, n_freq = transform.phases, transform.n_freq
+    half = -(-transform.n_steps // phases), -(-(transform.max_delay + 1) // phases)
+    forth = 2 * n_freq * phases * pre * (half[0] * batch + 2 * half[1] * post)
+    return forth + 2 * n_freq * (2 * phases * batch) * pre * (2 * phases * post)
+
+
+@given(
+    st.integers(100, 300), st.integers(100, 200), st.integers(1, 99), st.integers(1, 99)
+)
+def test_the_path_needs_the_fewest_multiplications(n_steps, max_delay, batch, post):
+    chosen = delay_line.plan(n_steps, max_delay, batch=batch, post=post)
+    counts = [
+        _multiplications(
+            delay_line.Transform(n_steps, max_delay, phases=phases, dft_matrix=True),
+            batch,
+            post,
+        )
+        for phases in (1, 2)
+    ]
+    assert _multiplications(chosen, batch, post) <= 1.02 * min(counts)
+
+
+def test_long_transforms_take_the_fft():
+    assert delay_line.plan(312, 200, batch=64, post=20).dft_matrix
+    assert not delay_line.plan(313, 200, batch=64, post=20).dft_matrix
+
+
+def test_the_papers_networks_take_two_phases_and_thirty_at_once_one():
+    assert delay_line.plan(150, 200, batch=64, post=20).phases == 2
+    assert delay_line.plan(150, 200, batch=64, post=600).phases == 1
 
 
 def _cross_entropy(logits, labels):

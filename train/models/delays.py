@@ -57,8 +57,7 @@ class DelayNetwork(eqx.Module):
     live: Bool[Array, "post pre tap"]
     neuron: LeakyIntegrator
     devices: WeightDevices
-    n_steps: int = eqx.field(static=True)
-    max_delay: int = eqx.field(static=True)
+    transform: delay_line.Transform = eqx.field(static=True)
     w_scale: float = eqx.field(static=True)
     pos_w: bool = eqx.field(static=True)
     range_over_all: bool = eqx.field(static=True)
@@ -88,7 +87,7 @@ class DelayNetwork(eqx.Module):
 
     def encode(self, x: Num[Array, "time batch pre"]) -> Float[Array, "..."]:
         """The input's spectrum, which no weight enters."""
-        return delay_line.input_spectrum(x, n_transform=self._n_transform)
+        return delay_line.input_spectrum(x, self.transform)
 
     def apply(
         self,
@@ -110,19 +109,14 @@ class DelayNetwork(eqx.Module):
         encoded: Float[Array, "..."],
     ) -> Float[Array, "time batch post"]:
         """Currents until the last delayed spike has passed; bias during the input."""
-        kernel = delay_line.kernel_spectrum(
-            weights,
-            self.delay_steps,
-            n_transform=self._n_transform,
-            max_delay=self.max_delay,
-        )
+        n_steps = self.transform.n_steps
         current = delay_line.currents(
             encoded,
-            kernel,
-            n_steps=self.n_steps + self.max_delay,
-            n_transform=self._n_transform,
+            delay_line.kernel_spectrum(weights, self.delay_steps, self.transform),
+            self.transform,
+            n_steps=n_steps + self.transform.max_delay,
         )
-        return current.at[: self.n_steps].add(bias)
+        return current.at[:n_steps].add(bias)
 
     def devices_read(
         self,
@@ -154,10 +148,6 @@ class DelayNetwork(eqx.Module):
         """Cross entropy of the maximum membrane values."""
         return cross_entropy(logits, labels, valid, log_of_softmax=self.log_of_softmax)
 
-    @property
-    def _n_transform(self) -> int:
-        return delay_line.transform_length(self.n_steps, self.max_delay)
-
 
 def initial_params(
     model: DelayNetwork, config: NetworkConfig, chip: HardwareMap, *, seed: int
@@ -181,7 +171,7 @@ def initial_params(
 
 def memory_bytes(chip: MapConfig, *, batch_size: int, n_steps: int) -> int:
     """Largest memory of a training step, estimated from its float32 arrays, bytes."""
-    n_transform = delay_line.transform_length(n_steps, chip.max_delay)
+    n_transform = n_steps + chip.max_delay
     columns = (batch_size + chip.n_out) * chip.n_in + 4 * batch_size * chip.n_out
     # the input as floats and its spectrum; the kernel, its spectrum and their gradients
     return 4 * (3 * n_transform * columns + 12 * math.prod(chip.shape))
@@ -194,6 +184,8 @@ def build(
     *,
     n_steps: int,
     dead_inputs: np.ndarray,
+    batch_size: int,
+    members: int = 1,
 ) -> DelayNetwork:
     """Put the network on a chip.
 
@@ -203,6 +195,8 @@ def build(
         chip: delays, masks and weight devices.
         n_steps: length of the input window, steps.
         dead_inputs: (pre,) True for input channels that never spike.
+        batch_size: samples per batch, to choose the engine's transform.
+        members: networks trained in one program, for the same choice.
 
     Raises:
         InputError: the chip's shape does not fit, or levels without a weight_max.
@@ -221,8 +215,12 @@ def build(
         live=jnp.asarray(chip.mask & ~dead_inputs[None, :, None]),
         neuron=LeakyIntegrator(jnp.exp(jnp.float32(-chip.timestep_s / config.tau_mem))),
         devices=_weight_devices(noise, chip),
-        n_steps=n_steps,
-        max_delay=chip.max_delay,
+        transform=delay_line.plan(
+            n_steps,
+            chip.max_delay,
+            batch=batch_size,
+            post=members * chip.delay_steps.shape[0],
+        ),
         w_scale=config.w_scale,
         pos_w=config.pos_w,
         range_over_all=noise.noise_range == "all",

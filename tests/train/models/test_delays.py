@@ -17,7 +17,7 @@ ALIVE = np.zeros(6, bool)
 
 
 def _network(network=PLAIN, noise=NOISE, chip=CHIP, dead=ALIVE):
-    return build(network, noise, chip, n_steps=10, dead_inputs=dead)
+    return build(network, noise, chip, n_steps=10, dead_inputs=dead, batch_size=4)
 
 
 def _batch(seed=0):
@@ -61,7 +61,12 @@ def test_a_delay_of_exactly_max_delay_is_honoured():
     )
     assert chip.delay_steps.ravel().tolist() == [8]
     network = build(
-        NetworkConfig(), NoiseConfig(), chip, n_steps=3, dead_inputs=np.zeros(1, bool)
+        NetworkConfig(),
+        NoiseConfig(),
+        chip,
+        n_steps=3,
+        dead_inputs=np.zeros(1, bool),
+        batch_size=1,
     )
     x = jnp.asarray([1, 0, 0], jnp.uint8)[:, None, None]
     current = network.current(jnp.ones((1, 1, 1)), jnp.zeros(1), network.encode(x))
