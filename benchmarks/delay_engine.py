@@ -24,7 +24,7 @@ from denram.mapping import MapConfig, build_map
 from denram.train.models.delays import NetworkConfig, build
 from denram.train.noise import NoiseConfig
 from denram.train.optimiser import adam
-from denram.train.task import Batch
+from denram.train.task import Batch, stacked
 from denram.train.trainer import train_step
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -66,14 +66,14 @@ def engine_step(model: Any, params: Any, batch: Batch) -> Callable[[], Any]:
     """Forward, gradient, noise and Adam, as the trainer does them."""
     state = adam("update").init(params)
     return lambda: train_step(
-        model,
-        params,
-        state,
+        stacked([model]),
+        stacked([params]),
+        stacked([state]),
         batch,
         lr=jnp.float32(2e-4),
         epoch_count=jnp.float32(1),
-        noise_std=jnp.float32(0.1),
-        key=jax.random.key(1),
+        noise_std=jnp.full(1, 0.1, jnp.float32),
+        keys=jax.random.split(jax.random.key(1), 1),
         adam_step="update",
     )
 

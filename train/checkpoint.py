@@ -68,7 +68,7 @@ def save(folder: Path, state: FitState, *, fingerprint: str) -> Path:
 
 
 def load_newest(
-    folder: Path, template: FitState, *, fingerprint: str
+    folder: Path, template: FitState, *, fingerprint: str, at_most: int | None = None
 ) -> FitState | None:
     """The newest checkpoint that is whole; None if there is none.
 
@@ -78,11 +78,14 @@ def load_newest(
         folder: where the run's checkpoints lie.
         template: a state of the same structure, such as `trainer.start` gives.
         fingerprint: of the configuration that wants to continue.
+        at_most: pass over checkpoints of more epochs than this.
 
     Raises:
         InputError: the checkpoint belongs to another configuration.
     """
-    for _, path in _numbered(folder):
+    for epochs, path in _numbered(folder):
+        if at_most is not None and epochs > at_most:
+            continue
         try:
             return _load(path, template, fingerprint)
         except DamagedCheckpointError as error:

@@ -9,9 +9,10 @@ every delayed copy: nothing wraps, the result is exact, and the cost hardly depe
 the number of taps. The derivative with respect to a weight is the derivative of the
 kernel read back at the weight's delay.
 
-Three steps, so that many networks or noise draws can share the first:
-`input_spectrum` -> `kernel_spectrum` -> `currents`; `delayed_currents` is all three.
-A `Transform` says how; `plan` chooses it from the sizes alone.
+Two steps, so that many networks or noise draws share the first: `input_spectrum`, then
+`currents`; `delayed_currents` is both. A `Transform` says how; `plan` chooses it from
+the sizes alone. Under `jax.vmap` the outputs of all networks are one longer `post` axis
+of the same products.
 
 A spectrum is real: for each frequency the real parts, then the imaginary parts, are
 stacked along the second axis. One product per frequency, (2 batch, pre) with
@@ -25,11 +26,14 @@ length: both transforms need half the arithmetic, the products twice as much,
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Float, Int, Num
 
 # Up to this many transformed steps a matrix product with the DFT matrix beats an FFT
@@ -107,61 +111,135 @@ def input_spectrum(
     return _spectrum(_real(x), transform)
 
 
-def kernel_spectrum(
+@partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+def currents(
+    x_spectrum: Float[Array, "freq phases_two_batch pre"],
     weights: Float[Array, "post pre tap"],
     delay_steps: Int[Array, "post pre tap"],
     transform: Transform,
-) -> Float[Array, "freq phases_two_post pre"]:
-    """Transform the kernel that weights and delays describe.
-
-    Args:
-        weights: one weight per synapse, (post, pre, tap).
-        delay_steps: whole steps in [0, max_delay]; duplicates add up.
-        transform: from `plan`.
-
-    Returns:
-        (freq, 2 phases post, pre): real rows, then imaginary rows.
-    """
-    n_post, n_pre, _ = weights.shape
-    post = jnp.arange(n_post)[:, None, None]
-    pre = jnp.arange(n_pre)[None, :, None]
-    kernel = jnp.zeros((transform.max_delay + 1, n_post, n_pre), weights.dtype)
-    kernel = kernel.at[delay_steps, post, pre].add(weights, mode="drop")
-    return _spectrum(kernel, transform)
-
-
-def currents(
-    x_spectrum: Float[Array, "freq phases_two_batch pre"],
-    k_spectrum: Float[Array, "freq phases_two_post pre"],
-    transform: Transform,
-    *,
     n_steps: int,
 ) -> Float[Array, "time batch post"]:
-    """Multiply two spectra and return to time.
+    """Currents that an input, already transformed, sends through delayed synapses.
+
+    Reverse-mode differentiable in `x_spectrum` and `weights`.
 
     Args:
         x_spectrum: from `input_spectrum`.
-        k_spectrum: from `kernel_spectrum`, with the same transform.
-        transform: from `plan`.
+        weights: one weight per synapse, (post, pre, tap).
+        delay_steps: whole steps in [0, max_delay]; duplicates add up.
+        transform: from `plan`, the one that `x_spectrum` was made with.
         n_steps: how many steps of the result are wanted, at most the input's and the
             longest delay's together.
 
     Returns:
         Currents (n_steps, batch, post).
     """
+    return _folding(partial(_currents, transform, n_steps))(
+        x_spectrum, weights, delay_steps
+    )
+
+
+def _forward(
+    x_spectrum: Array,
+    weights: Array,
+    delay_steps: Array,
+    transform: Transform,
+    n_steps: int,
+) -> tuple[Array, tuple[Array, Array, Array]]:
+    result = currents(x_spectrum, weights, delay_steps, transform, n_steps)
+    return result, (x_spectrum, weights, delay_steps)
+
+
+def _backward(
+    transform: Transform,
+    n_steps: int,
+    saved: tuple[Array, Array, Array],
+    gradient: Array,
+) -> tuple[Array, Array, None]:
+    def to_input(x_spectrum: Array, weights: Array, delays: Array, g: Array) -> Array:
+        of = partial(_currents, transform, n_steps)
+        return jax.vjp(lambda x: of(x, weights, delays), x_spectrum)[1](g)[0]
+
+    def to_weights(x_spectrum: Array, weights: Array, delays: Array, g: Array) -> Array:
+        of = partial(_currents, transform, n_steps)
+        return jax.vjp(lambda w: of(x_spectrum, w, delays), weights)[1](g)[0]
+
+    # two calls, so that the one which nobody asks for is not computed
+    return (
+        to_input(*saved, gradient),
+        _folding(to_weights)(*saved, gradient),
+        None,
+    )
+
+
+currents.defvjp(_forward, _backward)
+
+
+def _folding(function: Callable[..., Array]) -> Callable[..., Array]:
+    """A function of (x_spectrum, weights, delay_steps[, gradient]) under `vmap`.
+
+    Where the input is shared, the networks become one network with more outputs: XLA
+    would otherwise copy every operand into another order for each product.
+    """
+    folded = custom_vmap(function)
+
+    @folded.def_vmap
+    def rule(
+        size: int, batched: list[bool], x_spectrum: Array, *rest: Array
+    ) -> tuple[Array, bool]:
+        every = (x_spectrum, *rest)
+        if batched[0]:
+            axes = [0 if is_batched else None for is_batched in batched]
+            return jax.vmap(function, in_axes=axes)(*every), True
+        spread = [
+            array if is_batched else jnp.broadcast_to(array, (size, *array.shape))
+            for array, is_batched in zip(rest, batched[1:], strict=True)
+        ]
+        _, post, pre, tap = spread[0].shape
+        synapses = [array.reshape(size * post, pre, tap) for array in spread[:2]]
+        signals = [_last_axis_in(array) for array in spread[2:]]
+        result = function(x_spectrum, *synapses, *signals)
+        if spread[2:]:  # the gradient of the weights
+            return result.reshape(size, post, pre, tap), True
+        apart = result.reshape(*result.shape[:2], size, post)
+        return jnp.moveaxis(apart, 2, 0), True
+
+    return folded
+
+
+def _last_axis_in(
+    signals: Float[Array, "network time batch post"],
+) -> Float[Array, "time batch network_post"]:
+    together = jnp.moveaxis(signals, 0, 2)
+    return together.reshape(*together.shape[:2], -1)
+
+
+def _currents(
+    transform: Transform,
+    n_steps: int,
+    x_spectrum: Float[Array, "freq phases_two_batch pre"],
+    weights: Float[Array, "post pre tap"],
+    delay_steps: Int[Array, "post pre tap"],
+) -> Float[Array, "time batch post"]:
+    """Transform the kernel, multiply the spectra and return to time."""
+    n_post, n_pre, _ = weights.shape
+    post = jnp.arange(n_post)[:, None, None]
+    pre = jnp.arange(n_pre)[None, :, None]
+    kernel = jnp.zeros((transform.max_delay + 1, n_post, n_pre), weights.dtype)
+    kernel = kernel.at[delay_steps, post, pre].add(weights, mode="drop")
+    k_spectrum = _spectrum(kernel, transform)
     phases, n_freq = transform.phases, transform.n_freq
     batch = x_spectrum.shape[1] // (2 * phases)
-    post = k_spectrum.shape[1] // (2 * phases)
     product = jnp.einsum("fbc,foc->fbo", x_spectrum, k_spectrum, precision=_HIGHEST)
-    parts = product.reshape(n_freq, 2, phases, batch, 2, phases, post)
+    parts = product.reshape(n_freq, 2, phases, batch, 2, phases, n_post)
     real = parts[:, 0, :, :, 0] - parts[:, 1, :, :, 1]
     imag = parts[:, 0, :, :, 1] + parts[:, 1, :, :, 0]
     if phases == 2:
         real, imag = _even_and_odd(real, imag, transform.length)
-    real, imag = (z.reshape(n_freq, phases * batch * post) for z in (real, imag))
+    real, imag = (z.reshape(n_freq, phases * batch * n_post) for z in (real, imag))
     steps = math.ceil(n_steps / phases)
     signal = _signal(real, imag, steps, transform)
-    return signal.reshape(steps * phases, batch, post)[:n_steps]
+    return signal.reshape(steps * phases, batch, n_post)[:n_steps]
 
 
 def delayed_currents(
@@ -177,11 +255,9 @@ def delayed_currents(
     Differentiable in `x` and `weights`. See the module's docstring for the formula.
     """
     transform = plan(x.shape[0], max_delay, batch=x.shape[1], post=weights.shape[0])
+    n_steps = x.shape[0] + max_delay if n_steps is None else n_steps
     return currents(
-        input_spectrum(x, transform),
-        kernel_spectrum(weights, delay_steps, transform),
-        transform,
-        n_steps=x.shape[0] + max_delay if n_steps is None else n_steps,
+        input_spectrum(x, transform), weights, delay_steps, transform, n_steps
     )
 
 

@@ -4,8 +4,8 @@ The folder holds `config.toml`, `map.zarr`, `checkpoints/`, and when the run is 
 `run.zarr` and `results.csv`. It can be left at any moment and resumed.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from denram.train.run_config import RunConfig, differences, from_dict
 from denram.train.run_store import open_run, run_dataset, save_run, write_results
 from denram.train.scoring import predict_test, score_test
 from denram.train.task import Task
-from denram.train.trainer import Epoch, FitState, run_epoch, start
+from denram.train.trainer import Epoch, FitState, run_epoch_together, start
 
 CONFIG, CHECKPOINTS, RUN, MAP = "config.toml", "checkpoints", "run.zarr", "map.zarr"
 
@@ -52,7 +52,11 @@ class Watch:
 
 
 def prepare(
-    config: RunConfig, *, splits: Splits | None = None, chip: HardwareMap | None = None
+    config: RunConfig,
+    *,
+    splits: Splits | None = None,
+    chip: HardwareMap | None = None,
+    members: int = 1,
 ) -> Task:
     """Load the data, draw the chip and put the network on it.
 
@@ -60,6 +64,7 @@ def prepare(
         config: the run's settings.
         splits: data already in memory, made with the same settings.
         chip: a map to train on, instead of drawing one.
+        members: how many networks will train in one program with this one.
 
     Raises:
         InputError: the data cannot be had, the map does not fit, or the run would not
@@ -88,6 +93,7 @@ def prepare(
         n_steps=splits.train.n_steps,
         dead_inputs=dead,
         batch_size=config.fit.batch_size,
+        members=members,
     )
     noise = config.noise
     return Task(
@@ -127,27 +133,109 @@ def run(
         DivergedError: a loss was not finite; the last good checkpoint is kept.
         StorageError: the disk refused.
     """
-    out = output_path(out)
-    _check_memory(config)
-    _check_folder(out, config, resume)
-    with disk_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
-    with _locked(out):
-        if (out / RUN).exists():
-            return open_run(out / RUN)
-        chip = _chip(config, chip, out)
-        task = prepare(config, splits=splits, chip=chip)
-        if not (out / CONFIG).exists():
-            write_text(out / CONFIG, as_toml(config))
-        if not (out / MAP).exists():
-            save_map(chip, out / MAP)
-        state = _train(task, config, out, watch)
-        result = _result(task, config, state)
-        write_results(
-            out / "results.csv", config, float(result["test_accuracy"].mean())
-        )
-        save_run(result, out / RUN)
-        return result
+    jobs = [_Job(config, output_path(out), chip, watch)]
+    return _run(jobs, resume=resume, splits=splits)[0]
+
+
+def run_together(
+    configs: Sequence[RunConfig],
+    outs: Sequence[str | Path],
+    *,
+    resume: bool = False,
+    splits: Splits | None = None,
+    watches: Sequence[Watch] | None = None,
+) -> list[xr.Dataset]:
+    """Train many runs in one program, each in its own folder as `run` would leave it.
+
+    They see the same batches, so that each batch is decoded and encoded once, and may
+    differ in seed, noise level, chip and time constants. Their results agree with those
+    of `run` to rounding, not bit for bit: matrix products of other shapes add in
+    another order. Resuming the same runs together repeats their bits.
+
+    Args:
+        configs: settings of each run; `data`, `fit` and all shapes must be equal, and
+            the seeds too unless `fit.order_seed` is set.
+        outs: folder of each run.
+        resume: continue what is in the folders.
+        splits: data already in memory, made with the same settings.
+        watches: callbacks of each run; `on_batch` is called on the first alone.
+
+    Raises:
+        InputError: as `run`, or the runs cannot share one program.
+        DivergedError: a loss was not finite; the last good checkpoints are kept.
+        StorageError: the disk refused.
+    """
+    _check_alike(configs)
+    watches = [Watch()] * len(configs) if watches is None else watches
+    jobs = [
+        _Job(config, output_path(out), None, watch)
+        for config, out, watch in zip(configs, outs, watches, strict=True)
+    ]
+    return _run(jobs, resume=resume, splits=splits)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One run of a program: settings, folder, given chip, listener."""
+
+    config: RunConfig
+    out: Path
+    chip: HardwareMap | None
+    watch: Watch
+
+
+def _run(
+    jobs: Sequence[_Job], *, resume: bool, splits: Splits | None
+) -> list[xr.Dataset]:
+    _check_memory(jobs[0].config, members=len(jobs))
+    for job in jobs:
+        _check_folder(job.out, job.config, resume)
+        with disk_errors(job.out):
+            job.out.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as locks:
+        for job in jobs:
+            locks.enter_context(_locked(job.out))
+        if all((job.out / RUN).exists() for job in jobs):
+            return [open_run(job.out / RUN) for job in jobs]
+        tasks = []
+        for job in jobs:
+            chip = _chip(job.config, job.chip, job.out)
+            task = prepare(job.config, splits=splits, chip=chip, members=len(jobs))
+            splits = task.splits
+            tasks.append(task)
+            if not (job.out / CONFIG).exists():
+                write_text(job.out / CONFIG, as_toml(job.config))
+            if not (job.out / MAP).exists():
+                save_map(chip, job.out / MAP)
+        states = _train(jobs, tasks)
+        return [_stored(*one) for one in zip(jobs, tasks, states, strict=True)]
+
+
+def _stored(job: _Job, task: Task, state: FitState) -> xr.Dataset:
+    if (job.out / RUN).exists():
+        return open_run(job.out / RUN)
+    result = _result(task, job.config, state)
+    mean = float(result["test_accuracy"].mean())
+    write_results(job.out / "results.csv", job.config, mean)
+    save_run(result, job.out / RUN)
+    return result
+
+
+def _check_alike(configs: Sequence[RunConfig]) -> None:
+    """Refuse runs that cannot share batches and one program."""
+    first = configs[0]
+    for config in configs[1:]:
+        for section in ("model", "data", "fit"):
+            if getattr(config, section) != getattr(first, section):
+                raise InputError(f"{section} must be equal in runs trained together")
+        if config.seed != first.seed and (
+            config.fit.order_seed is None or config.data.split == "published"
+        ):
+            raise InputError(
+                "seed must be equal in runs trained together, unless order_seed is set"
+                f" and the split does not depend on it, got {first.seed}"
+                f" and {config.seed}"
+            )
 
 
 def _chip(config: RunConfig, given: HardwareMap | None, out: Path) -> HardwareMap:
@@ -173,9 +261,12 @@ def saved_config(out: Path) -> RunConfig:
     return from_dict(load_toml(out / CONFIG))
 
 
-def _check_memory(config: RunConfig) -> None:
+def _check_memory(config: RunConfig, members: int) -> None:
     needed = FAMILIES[config.model].memory_bytes(
-        config.map, batch_size=config.fit.batch_size, n_steps=config.data.n_steps
+        config.map,
+        batch_size=config.fit.batch_size,
+        n_steps=config.data.n_steps,
+        members=members,
     )
     require_memory(needed, f"a batch of {config.fit.batch_size} on this network")
 
@@ -215,19 +306,49 @@ def _locked(out: Path) -> Iterator[None]:
         lock.release()
 
 
-def _train(task: Task, config: RunConfig, out: Path, watch: Watch) -> FitState:
-    state, print_ = start(task), config.fingerprint
-    n_parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
-    watch.on_start(n_parameters, task.splits)
-    restored = checkpoint.load_newest(out / CHECKPOINTS, state, fingerprint=print_)
-    state = restored or state
-    for row in state.history:
-        watch.on_epoch(row)
-    while not state.finished(config.fit):
-        state = run_epoch(task, state, on_batch=watch.on_batch)
-        checkpoint.save(out / CHECKPOINTS, state, fingerprint=print_)
-        watch.on_epoch(state.history[-1])
-    return state
+def _train(jobs: Sequence[_Job], tasks: Sequence[Task]) -> list[FitState]:
+    fit = jobs[0].config.fit
+    states = _restored(jobs, tasks)
+    for job, task, state in zip(jobs, tasks, states, strict=True):
+        n_parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
+        job.watch.on_start(n_parameters, task.splits)
+        for row in state.history:
+            job.watch.on_epoch(row)
+    while not all(state.finished(fit) for state in states):
+        going = [not state.finished(fit) for state in states]
+        states = run_epoch_together(
+            tasks, states, going=going, on_batch=jobs[0].watch.on_batch
+        )
+        for job, state, went in zip(jobs, states, going, strict=True):
+            if went:
+                print_ = job.config.fingerprint
+                checkpoint.save(job.out / CHECKPOINTS, state, fingerprint=print_)
+                job.watch.on_epoch(state.history[-1])
+    return states
+
+
+def _restored(jobs: Sequence[_Job], tasks: Sequence[Task]) -> list[FitState]:
+    """The states to go on from; runs not yet finished all after the same epoch."""
+
+    def load(job: _Job, task: Task, at_most: int | None = None) -> FitState:
+        fresh, print_ = start(task), job.config.fingerprint
+        return (
+            checkpoint.load_newest(
+                job.out / CHECKPOINTS, fresh, fingerprint=print_, at_most=at_most
+            )
+            or fresh
+        )
+
+    fit, pairs = jobs[0].config.fit, list(zip(jobs, tasks, strict=True))
+    states = [load(*pair) for pair in pairs]
+    while True:
+        going = {len(state.history) for state in states if not state.finished(fit)}
+        if len(going) < 2:
+            return states
+        states = [
+            state if state.finished(fit) else load(*pair, at_most=min(going))
+            for state, pair in zip(states, pairs, strict=True)
+        ]
 
 
 def _result(task: Task, config: RunConfig, state: FitState) -> xr.Dataset:

@@ -1,5 +1,7 @@
 """Predictions and accuracies, under as many noise draws as asked for."""
 
+from collections.abc import Sequence
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -8,7 +10,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from denram.train._protocol import Model, Params
 from denram.train.data import SpikeSet, batch_indices
-from denram.train.task import TEST, VALID, Batch, Task, decoded
+from denram.train.task import TEST, VALID, Batch, Task, decoded, member, stacked
 
 _DRAWS_AT_ONCE = 20  # more share the encoded input in turns, so memory stays bounded
 _PUBLISHED_TEST_SEED = 0  # the published code scores with a fresh PRNGKey(0)
@@ -16,76 +18,99 @@ _PUBLISHED_TEST_SEED = 0  # the published code scores with a fresh PRNGKey(0)
 
 @eqx.filter_jit
 def predictions(
-    model: Model,
+    models: Model,
     params: Params,
     batch: Batch,
-    noise_std: Float[Array, ""],
+    noise_std: Float[Array, " member"],
     *,
     keys: PRNGKeyArray,
-) -> Int[Array, "draw batch"]:
-    """Predicted classes of one batch under each of `keys`' noise draws.
+) -> Int[Array, "member draw batch"]:
+    """Predicted classes of one batch, by every member under each of its noise draws.
 
-    The encoded input is shared by all draws.
+    The encoded input is shared by all members and draws; a draw is one more column of
+    the same program.
+
+    Args:
+        models: from `task.stacked`, as `params` are.
+        params: what was learnt.
+        batch: decoded samples.
+        noise_std: one level per member.
+        keys: (member, draw).
     """
-    encoded = model.encode(batch.x)
+    encoded = member(models, 0).encode(batch.x)
 
-    def one(key: PRNGKeyArray) -> Array:
-        logits = model.apply(params, encoded, key=key, noise_std=noise_std)
-        return jnp.argmax(logits, axis=1)
+    def of_member(one: tuple[Model, Params, Array, Array]) -> Array:
+        model, params, noise_std, keys = one
 
-    return jax.lax.map(one, keys, batch_size=_DRAWS_AT_ONCE)
+        def of_draw(key: PRNGKeyArray) -> Array:
+            logits = model.apply(params, encoded, key=key, noise_std=noise_std)
+            return jnp.argmax(logits, axis=1)
+
+        return jax.lax.map(of_draw, keys, batch_size=_DRAWS_AT_ONCE)
+
+    return jax.lax.map(of_member, (models, params, noise_std, keys))
 
 
 def score(
-    task: Task,
-    params: Params,
+    tasks: Sequence[Task],
+    params: Sequence[Params],
     data: SpikeSet,
     batches: np.ndarray,
-    noise_std: float,
+    noise_std: Sequence[float],
     *,
-    key: PRNGKeyArray,
+    keys: Sequence[PRNGKeyArray],
     draws: int,
-) -> tuple[Int[np.ndarray, "draw sample"], Int[np.ndarray, " sample"]]:
-    """Predictions (draw, sample) and labels (sample,) over the given batches.
+) -> tuple[Int[np.ndarray, "member draw sample"], Int[np.ndarray, " sample"]]:
+    """Predictions (member, draw, sample) and labels over the given batches.
 
     One draw of the noise is one programmed chip: all batches see the same, except
-    under the published evaluation, where each batch has its own.
+    under the published evaluation, where each batch has its own. Without noise all
+    draws are one.
     """
+    if not any(noise_std):
+        draws, repeats = 1, draws
+    else:
+        repeats = 1
+    models, stack = stacked([task.model for task in tasks]), stacked(list(params))
+    levels = jnp.asarray(noise_std, jnp.float32)
+    per_batch = tasks[0].config.evaluation == "published"
     found, labels = [], []
     for i, batch in enumerate(decoded(data, batches)):
-        base = key if task.config.evaluation == "draws" else jax.random.fold_in(key, i)
-        keys = jax.random.split(base, draws)
-        classes = predictions(
-            task.model, params, batch, jnp.float32(noise_std), keys=keys
-        )
+        bases = [jax.random.fold_in(key, i) if per_batch else key for key in keys]
+        split = jnp.stack([jax.random.split(base, draws) for base in bases])
+        classes = predictions(models, stack, batch, levels, keys=split)
         valid = batches[i] >= 0
-        found.append(np.asarray(classes)[:, valid])
+        found.append(np.asarray(classes)[:, :, valid])
         labels.append(data.label[batches[i][valid]])
-    return np.concatenate(found, axis=1), np.concatenate(labels)
+    every = np.concatenate(found, axis=2)
+    return np.repeat(every, repeats, axis=1), np.concatenate(labels)
 
 
-def valid_accuracy(task: Task, params: Params, epoch: int) -> float:
-    """Mean accuracy on the validation set under the training noise."""
-    published = task.config.evaluation == "published"
-    data = task.splits.valid
+def valid_accuracies(
+    tasks: Sequence[Task], params: Sequence[Params], epoch: int
+) -> list[float]:
+    """Mean accuracy of each network on the validation set under its training noise."""
+    config = tasks[0].config
+    published = config.evaluation == "published"
+    data = tasks[0].splits.valid
     batches = batch_indices(
         len(data),
-        batch_size=task.config.batch_size,
-        seed=task.seed + 1,
+        batch_size=config.batch_size,
+        seed=tasks[0].order_seed + 1,
         epoch=epoch,
         shuffle=published,
-        drop_last=task.config.drop_last,
+        drop_last=config.drop_last,
     )
     found, labels = score(
-        task,
+        tasks,
         params,
         data,
         batches,
-        task.noise_std,
-        key=task.key(VALID, epoch if published else 0),
-        draws=1 if published else task.config.valid_draws,
+        [task.noise_std for task in tasks],
+        keys=[task.key(VALID, epoch if published else 0) for task in tasks],
+        draws=1 if published else config.valid_draws,
     )
-    return float(np.mean(found == labels))
+    return [float(np.mean(classes == labels)) for classes in found]
 
 
 def predict_test(
@@ -107,15 +132,16 @@ def predict_test(
         shuffle=False,
         drop_last=task.config.drop_last,
     )
-    return score(
-        task,
-        params,
+    found, labels = score(
+        [task],
+        [params],
         task.splits.test,
         batches,
-        task.test_noise_std if noise_std is None else noise_std,
-        key=jax.random.key(_PUBLISHED_TEST_SEED) if published else task.key(TEST),
+        [task.test_noise_std if noise_std is None else noise_std],
+        keys=[jax.random.key(_PUBLISHED_TEST_SEED) if published else task.key(TEST)],
         draws=1 if published else task.config.eval_draws,
     )
+    return found[0], labels
 
 
 def score_test(

@@ -1,8 +1,8 @@
 """What a run begins with and keeps: settings, model, data, keys; and its batches."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -10,9 +10,12 @@ import numpy as np
 from jaxtyping import Array, Bool, Int, Num, PRNGKeyArray
 from msgspec import Meta
 
-from denram.config import Count, Fraction, Index, Positive, Section
+from denram.config import Count, Fraction, Index, Positive, Section, Seed
+from denram.errors import InputError
 from denram.train._protocol import Model, Params
 from denram.train.data import SpikeSet, Splits, decode
+
+_Tree = TypeVar("_Tree", bound=Any)
 
 # more draws say nothing new about a mean, and each is a pass over the test set
 Draws = Annotated[int, Meta(ge=1, le=10_000)]
@@ -40,6 +43,8 @@ class FitConfig(Section, frozen=True):
         drop_last: leave out the last, smaller batch of an epoch (published).
         eval_draws: noise draws of the test accuracy.
         valid_draws: noise draws of each epoch's validation, the same every epoch.
+        order_seed: seed of the order of batches; None for the run's own. Runs with
+            the same order can be trained in one program.
     """
 
     lr: Positive = 1.5e-3
@@ -54,6 +59,7 @@ class FitConfig(Section, frozen=True):
     drop_last: bool = False
     eval_draws: Draws = 20
     valid_draws: Draws = 4
+    order_seed: Seed | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,12 @@ class Task:
     test_noise_std: float
     seed: int
 
+    @property
+    def order_seed(self) -> int:
+        """Seed of the order of batches."""
+        own = self.config.order_seed
+        return self.seed if own is None else own
+
     def key(self, *path: int) -> PRNGKeyArray:
         """The key of one place in the run, such as (TRAIN, epoch, batch)."""
         key = jax.random.key(self.seed)
@@ -77,6 +89,23 @@ class Task:
 
 
 TRAIN, VALID, TEST = 1, 2, 3
+
+
+def stacked(trees: Sequence[_Tree]) -> _Tree:
+    """Records of one structure as one, every array with a leading axis over them.
+
+    Raises:
+        InputError: their structures or shapes differ.
+    """
+    shapes = {str(jax.tree.map(jnp.shape, tree)) for tree in trees}
+    if len(shapes) > 1 or len({jax.tree.structure(tree) for tree in trees}) > 1:
+        raise InputError("networks must have one structure to be trained together")
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+def member(tree: _Tree, index: int) -> _Tree:
+    """One record of a stack."""
+    return jax.tree.map(lambda leaf: leaf[index], tree)
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,9 @@ def fig4d(
     was interrupted goes on where it stopped.
     """
     from denram.analysis import fig4d_grid, open_sweep, run_sweep
+    from denram.train import reuse_memory
 
+    reuse_memory()
     name = dataset or "synthetic"
     grid = fig4d_grid(
         name,

@@ -108,6 +108,9 @@ def command(
     --config, flags. SHD's defaults are shown; the synthetic set has its own, smaller
     ones, printed at the start.
     """
+    from denram.train import reuse_memory
+
+    reuse_memory()
     settings = {**given(flags), **pairs(others)}
     chip, config = _config(
         settings,

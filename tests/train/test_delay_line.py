@@ -28,9 +28,10 @@ def _engine(path):
         transform = delay_line.Transform(x.shape[0], max_delay, **PATHS[path])
         return delay_line.currents(
             delay_line.input_spectrum(x, transform),
-            delay_line.kernel_spectrum(weights, delays, transform),
+            weights,
+            delays,
             transform,
-            n_steps=x.shape[0] + max_delay,
+            x.shape[0] + max_delay,
         )
 
     return jax.jit(currents, static_argnums=3)
@@ -110,6 +111,43 @@ def test_gradient_in_the_input_is_the_adjoint(path):
         for e in eye
     ]
     np.testing.assert_allclose(jax.grad(inner)(x).ravel(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("shared", ["input", "delays", "nothing"])
+def test_networks_side_by_side_are_the_networks_one_by_one(path, shared):
+    rng = np.random.default_rng(2)
+    x = (rng.random((3, 6, 2, 5)) < 0.4).astype(np.float32)
+    weights = rng.standard_normal((3, 4, 5, 2)).astype(np.float32)
+    delays = rng.integers(0, 6, (3, 4, 5, 2))
+    out = rng.standard_normal((3, 11, 2, 4)).astype(np.float32)
+    x = x[:1].repeat(3, axis=0) if shared == "input" else x
+    delays = delays[:1].repeat(3, axis=0) if shared == "delays" else delays
+
+    def inner(weights, x, delays, out):
+        return jnp.sum(ENGINES[path](x, weights, delays, 5) * out)
+
+    axes = (0, None if shared == "input" else 0, None if shared == "delays" else 0, 0)
+    given_ = [
+        array if axis == 0 else array[0]
+        for array, axis in zip((weights, x, delays, out), axes, strict=True)
+    ]
+    step = jax.vmap(jax.value_and_grad(inner, argnums=(0, 1)), in_axes=axes)
+    values, (by_weights, by_x) = jax.jit(step)(*given_)
+    for i in range(3):
+        loop = delayed_currents_loop(x[i], weights[i], delays[i], 11)
+        np.testing.assert_allclose(values[i], np.sum(loop * out[i]), atol=1e-4)
+        for o, c, k in np.ndindex(4, 5, 2):  # dI/dw is the delayed input itself
+            seen = np.zeros((11, 2))
+            seen[delays[i, o, c, k] :][:6] = x[i, :, :, c]
+            expected = np.sum(seen * out[i, :, :, o])
+            np.testing.assert_allclose(by_weights[i, o, c, k], expected, atol=1e-4)
+        for t, b, c in np.ndindex(6, 2, 5):
+            later = t + delays[i, :, c]
+            expected = np.sum(
+                weights[i, :, c] * out[i][later, b, np.arange(4)[:, None]]
+            )
+            np.testing.assert_allclose(by_x[i, t, b, c], expected, atol=1e-4)
 
 
 @given(st.integers(0, 400), st.integers(1, 400))

@@ -10,7 +10,7 @@ from denram.errors import DivergedError
 from denram.train import run_epoch, score_test, start
 from denram.train.run import prepare
 from denram.train.scoring import predict_test
-from denram.train.task import decoded
+from denram.train.task import decoded, stacked
 from denram.train.trainer import FitState, train_step
 
 
@@ -110,17 +110,17 @@ def test_padding_of_the_last_batch_changes_neither_loss_nor_gradient(task):
 def test_a_step_is_adam_on_the_gradient(task):
     state, batch = start(task), next(decoded(task.splits.train, np.arange(8)[None]))
     params, _, _, _ = train_step(
-        task.model,
-        state.params,
-        state.opt_state,
+        stacked([task.model]),
+        stacked([state.params]),
+        stacked([state.opt_state]),
         batch,
         lr=jnp.float32(1e-3),
         epoch_count=jnp.float32(1),
-        noise_std=jnp.float32(0.0),
-        key=jax.random.key(0),
+        noise_std=jnp.zeros(1),
+        keys=jax.random.split(jax.random.key(0), 1),
         adam_step="update",
     )
-    moved = np.asarray(params["weights"] - state.params["weights"])
+    moved = np.asarray(params["weights"][0] - state.params["weights"])
     # the first step of Adam is lr wherever the gradient is not zero
     assert np.abs(moved).max() == pytest.approx(1e-3, rel=1e-3)
 

@@ -112,9 +112,10 @@ class DelayNetwork(eqx.Module):
         n_steps = self.transform.n_steps
         current = delay_line.currents(
             encoded,
-            delay_line.kernel_spectrum(weights, self.delay_steps, self.transform),
+            weights,
+            self.delay_steps,
             self.transform,
-            n_steps=n_steps + self.transform.max_delay,
+            n_steps + self.transform.max_delay,
         )
         return current.at[:n_steps].add(bias)
 
@@ -169,12 +170,15 @@ def initial_params(
     return model.scaled(jnp.asarray(weights), jnp.asarray(bias))
 
 
-def memory_bytes(chip: MapConfig, *, batch_size: int, n_steps: int) -> int:
+def memory_bytes(
+    chip: MapConfig, *, batch_size: int, n_steps: int, members: int = 1
+) -> int:
     """Largest memory of a training step, estimated from its float32 arrays, bytes."""
     n_transform = n_steps + chip.max_delay
-    columns = (batch_size + chip.n_out) * chip.n_in + 4 * batch_size * chip.n_out
+    post = members * chip.n_out
+    columns = (batch_size + post) * chip.n_in + 4 * batch_size * post
     # the input as floats and its spectrum; the kernel, its spectrum and their gradients
-    return 4 * (3 * n_transform * columns + 12 * math.prod(chip.shape))
+    return 4 * (3 * n_transform * columns + 12 * members * math.prod(chip.shape))
 
 
 def build(
