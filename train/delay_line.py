@@ -29,6 +29,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -111,7 +112,6 @@ def input_spectrum(
     return _spectrum(_real(x), transform)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(3, 4))
 def currents(
     x_spectrum: Float[Array, "freq phases_two_batch pre"],
     weights: Float[Array, "post pre tap"],
@@ -134,9 +134,21 @@ def currents(
     Returns:
         Currents (n_steps, batch, post).
     """
-    return _folding(partial(_currents, transform, n_steps))(
-        x_spectrum, weights, delay_steps
-    )
+    result: Any = _delayed(x_spectrum, weights, delay_steps, transform, n_steps)
+    return result
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+def _delayed(
+    x_spectrum: Array,
+    weights: Array,
+    delay_steps: Array,
+    transform: Transform,
+    n_steps: int,
+) -> Array:
+    """`currents` with its own gradient and its own rule under `vmap`."""
+    forward = _folding(partial(_currents, transform, n_steps))
+    return forward(x_spectrum, weights, delay_steps)
 
 
 def _forward(
@@ -146,7 +158,7 @@ def _forward(
     transform: Transform,
     n_steps: int,
 ) -> tuple[Array, tuple[Array, Array, Array]]:
-    result = currents(x_spectrum, weights, delay_steps, transform, n_steps)
+    result: Any = _delayed(x_spectrum, weights, delay_steps, transform, n_steps)
     return result, (x_spectrum, weights, delay_steps)
 
 
@@ -172,7 +184,7 @@ def _backward(
     )
 
 
-currents.defvjp(_forward, _backward)
+_delayed.defvjp(_forward, _backward)
 
 
 def _folding(function: Callable[..., Array]) -> Callable[..., Array]:

@@ -12,7 +12,6 @@ from denram.train import delay_line
 from denram.train.neurons import LeakyIntegrator, unroll
 from denram.train.readout import max_over_time
 
-
 PATHS = {
     "matrix": {"phases": 1, "dft_matrix": True},
     "two phases": {"phases": 2, "dft_matrix": True},
