@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from denram.analysis.run_figures import training_figure as training_figure
     from denram.analysis.sweep import Grid as Grid
     from denram.analysis.sweep import fig4d_grid as fig4d_grid
+    from denram.analysis.sweep import n_missing as n_missing
     from denram.analysis.sweep import open_sweep as open_sweep
     from denram.analysis.sweep import run_sweep as run_sweep
 
@@ -29,6 +30,7 @@ _HOME = {
     "training_figure": "run_figures",
     "Grid": "sweep",
     "fig4d_grid": "sweep",
+    "n_missing": "sweep",
     "open_sweep": "sweep",
     "run_sweep": "sweep",
 }

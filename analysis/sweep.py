@@ -17,11 +17,11 @@ from denram.analysis import schema
 from denram.config import fingerprint
 from denram.errors import InputError
 from denram.storage import disk_errors, output_path, replacing, versions
-from denram.train import RunConfig, Watch, resolve
-from denram.train import run as run_training
+from denram.train import RunConfig, Watch, resolve, run_together
 from denram.train.data import Splits, load
 
 STORE, CELLS = "sweep.zarr", "cells"
+Cell = tuple[str, float, int]  # network, noise_std, seed
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,28 @@ class Grid:
     settings: Mapping[str, Any] = field(default_factory=dict)
     preset: str | None = None
 
-    def cells(self) -> Iterator[tuple[str, float, int]]:
-        """Every (network, noise_std, seed), in the order they are computed."""
+    def programs(self) -> Iterator[list[Cell]]:
+        """Cells that train in one program, in the order they are computed.
+
+        They share network and seed, so data and batches, and differ in noise.
+        """
         for network in self.networks:
-            for noise_std in self.noise_std:
-                for seed in self.seeds:
-                    yield network, noise_std, seed
+            for seed in self.seeds:
+                yield [(network, noise_std, seed) for noise_std in self.noise_std]
+
+    def cells(self) -> Iterator[Cell]:
+        """Every (network, noise_std, seed)."""
+        for program in self.programs():
+            yield from program
+
+    def position(self, cell: Cell) -> tuple[int, int, int]:
+        """Where a cell lies along the axes of the store."""
+        network, noise_std, seed = cell
+        return (
+            list(self.networks).index(network),
+            self.noise_std.index(noise_std),
+            self.seeds.index(seed),
+        )
 
     def config(self, network: str, noise_std: float, seed: int) -> RunConfig:
         """The configuration of one cell.
@@ -122,6 +138,18 @@ def open_sweep(folder: str | Path) -> xr.Dataset:
         raise InputError(f"sweep {path} cannot be read: {error}") from None
 
 
+def n_missing(grid: Grid, folder: str | Path) -> int:
+    """How many cells of the grid are still to be computed.
+
+    Raises:
+        InputError: the folder's store cannot be read.
+    """
+    total = sum(1 for _ in grid.cells())
+    if not (Path(folder) / STORE).exists():
+        return total
+    return total - int((open_sweep(folder)[schema.STATUS] == schema.DONE).sum())
+
+
 def run_sweep(
     grid: Grid,
     out: str | Path,
@@ -131,11 +159,13 @@ def run_sweep(
 ) -> xr.Dataset:
     """Compute the cells of a grid that are missing; returns the whole sweep.
 
+    The noise levels of one network and seed train in one program, on the same batches.
+
     Args:
         grid: what to run.
         out: folder of the sweep; continued if it holds the same grid.
         on_cell: called with (network, noise_std, seed, result); the result is None
-            when the cell begins.
+            when the cell begins. Cells of one seed and network begin together.
         watch: callbacks of each run.
 
     Raises:
@@ -145,34 +175,36 @@ def run_sweep(
     out = output_path(out)
     _create(grid, out)
     cache: dict[str, Splits] = {}
-    for index, cell in enumerate(grid.cells()):
-        position = np.unravel_index(index, _shape(grid))
-        region: dict[str, slice] = dict(
-            zip(schema.CELL, map(_one, position), strict=True)
-        )
-        done = open_sweep(out)[schema.STATUS].values[position] == schema.DONE
-        if done:
+    status = open_sweep(out)[schema.STATUS].transpose(*schema.CELL).values
+    for program in grid.programs():
+        missing = [
+            cell for cell in program if status[grid.position(cell)] != schema.DONE
+        ]
+        if not missing:
             continue
-        on_cell(*cell, None)
-        config = grid.config(*cell)
-        result = run_training(
-            config,
-            out / CELLS / config.fingerprint[:16],
+        for cell in missing:
+            on_cell(*cell, None)
+        configs = [grid.config(*cell) for cell in program]
+        # finished cells are in the program too: the others' bits depend on its shape
+        results = run_together(
+            configs,
+            [out / CELLS / config.fingerprint[:16] for config in configs],
             resume=True,
-            splits=_splits(config, cache),
-            watch=watch,
+            splits=_splits(configs[0], cache),
+            watches=[watch] * len(configs),
         )
-        _write_cell(out / STORE, region, result)
-        on_cell(*cell, result)
+        for cell, result in zip(program, results, strict=True):
+            if cell in missing:
+                _write_cell(out / STORE, _region(grid.position(cell)), result)
+                on_cell(*cell, result)
     return open_sweep(out)
 
 
-def _one(index: np.intp) -> slice:
-    return slice(int(index), int(index) + 1)
-
-
-def _shape(grid: Grid) -> tuple[int, int, int]:
-    return len(grid.networks), len(grid.noise_std), len(grid.seeds)
+def _region(position: tuple[int, int, int]) -> dict[str, slice]:
+    return {
+        name: slice(index, index + 1)
+        for name, index in zip(schema.CELL, position, strict=True)
+    }
 
 
 def _splits(config: RunConfig, cache: dict[str, Splits]) -> Splits:

@@ -60,7 +60,7 @@ def fig4d(
     three seeds, 30 trainings. On the synthetic set it is a smaller one. A sweep that
     was interrupted goes on where it stopped.
     """
-    from denram.analysis import fig4d_grid, open_sweep, run_sweep
+    from denram.analysis import fig4d_grid, n_missing, open_sweep, run_sweep
     from denram.train import reuse_memory
 
     reuse_memory()
@@ -78,7 +78,8 @@ def fig4d(
         sweep = open_sweep(folder)
     else:
         _announce(page, grid, name, folder)
-        sweep = run_sweep(grid, folder, on_cell=_Lines(page, len(list(grid.cells()))))
+        lines = _Lines(page, n_missing(grid, folder))
+        sweep = run_sweep(grid, folder, on_cell=lines)
     _finish(page, sweep, folder)
 
 
@@ -108,25 +109,26 @@ def _announce(page: "Console", grid: "Grid", dataset: str, folder: Path) -> None
 
 
 class _Lines:
-    """One line per finished cell, with the time left."""
+    """One line per finished cell, with the time since the start and the time left."""
 
     def __init__(self, page: "Console", total: int) -> None:
         self.page, self.total = page, total
-        self.seen, self.ran, self.began, self.first = 0, 0, 0.0, time.monotonic()
+        self.ran, self.first = 0, time.monotonic()
 
     def __call__(
         self, network: str, noise_std: float, seed: int, result: "xr.Dataset | None"
     ) -> None:
-        now = time.monotonic()
         if result is None:
-            self.began = now
             return
         self.ran += 1
+        spent = time.monotonic() - self.first
+        left = spent / self.ran * (self.total - self.ran)
         test = 100 * float(result["test_accuracy"].mean())
         screen.line(
             self.page,
             f"{network:>10}  noise {noise_std:<5g} seed {seed:<5d}"
-            f" test {test:6.2f} %  {now - self.began:6.1f} s",
+            f" test {test:6.2f} %  {self.ran}/{self.total} after {spent:.0f} s,"
+            f" about {left:.0f} s left",
         )
 
 

@@ -76,18 +76,14 @@ def test_networks_interrupted_at_different_epochs_resume_to_the_same_bits(
         xr.testing.assert_identical(result, whole)
 
 
-def test_a_network_that_stops_early_leaves_the_others_their_bits(tmp_path):
-    # without noise the second network repeats the first: patience ends both at once,
-    # so the third, on another chip, must go on alone and be what it is beside them
-    settings = [config(nb_epochs=6, patience=1, noise_std=x) for x in LEVELS]
-    results = run_together(settings, [tmp_path / f"a{i}" for i in range(3)])
+def test_a_network_that_stops_early_keeps_its_epochs_and_the_others_go_on(tmp_path):
+    settings = [config(nb_epochs=10, patience=1, lr=0.1, noise_std=x) for x in LEVELS]
+    results = run_together(settings, [tmp_path / str(x) for x in LEVELS])
     epochs = [result.sizes["epoch"] for result in results]
-    again = run_together(settings, [tmp_path / f"b{i}" for i in range(3)])
-    for one, other in zip(results, again, strict=True):
-        xr.testing.assert_identical(one, other)
+    assert min(epochs) < max(epochs) < 10  # patience ended them at different epochs
     for result, n_epochs in zip(results, epochs, strict=True):
-        stale = n_epochs - 1 - int(result.attrs["best_epoch"])
-        assert n_epochs == 6 or stale == 1
+        assert n_epochs - 1 - int(result.attrs["best_epoch"]) == 1
+        assert int(result["accepted"].argmax()) <= int(result.attrs["best_epoch"])
 
 
 def test_a_finished_network_is_opened_beside_one_that_is_not(together, tmp_path):
