@@ -125,6 +125,27 @@ def test_a_step_is_adam_on_the_gradient(task):
     assert np.abs(moved).max() == pytest.approx(1e-3, rel=1e-3)
 
 
+def test_later_epochs_and_the_last_smaller_batch_compile_nothing():
+    task = prepare(config(batch_size=28))
+    assert len(task.splits.train) % task.config.batch_size  # the last one is smaller
+    compiled = []
+
+    def listen(event, _, **__):
+        if event == "/jax/core/compile/backend_compile_duration":
+            compiled.append(event)
+
+    state = run_epoch(task, start(task))
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        jax.jit(lambda x: x * 3.25)(jnp.ones(7))
+        assert compiled  # the event is still called so
+        compiled.clear()
+        run_epoch(task, run_epoch(task, state))
+        assert not compiled
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+
+
 def test_every_test_sample_is_scored_under_every_draw(task, trained):
     found, labels = predict_test(task, trained.best_params)
     assert found.shape == (3, 40)
