@@ -100,8 +100,11 @@ def fig4d_grid(
             smaller networks, three levels and two seeds show its shape in minutes.
         seeds: other seeds.
         noise_std: other noise levels.
-        settings: flat settings for all runs, such as nb_epochs.
+        settings: flat settings for all runs, such as nb_epochs; not the axes.
         preset: shipped preset beneath the settings.
+
+    Raises:
+        InputError: a setting that is an axis of the grid.
     """
     if dataset == "shd":
         networks = {
@@ -112,6 +115,10 @@ def fig4d_grid(
     else:
         networks = {"32 inputs": {"n_in": 32}, "64 inputs": {"n_in": 64}}
         levels, all_seeds = (0.0, 0.1, 0.2), (42, 50)
+    fixed = {"dataset", "noise_std", "seed", *networks[next(iter(networks))]}
+    for key in settings or {}:
+        if key in fixed:
+            raise InputError(f"{key} is an axis of fig4d's grid and must not be set")
     return Grid(
         name="fig4d",
         networks=networks,

@@ -8,7 +8,7 @@ import hashlib
 import math
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
@@ -65,8 +65,11 @@ def _one_line(message: str, values: Mapping[str, Any]) -> str:
     if unknown:
         return f"unknown key {unknown.group(1)!r}"
     value: Any = values
-    for part in name.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
+    for key, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", name):
+        if index and isinstance(value, Sequence):
+            value = value[int(index)]
+        else:
+            value = value.get(key) if isinstance(value, Mapping) else None
     rule = rule.replace("Expected ", "must be ", 1).replace("`", "")
     rule = re.sub(r"^Invalid enum value .*$", "must be one of the allowed names", rule)
     return f"{name} {rule.split(', got ')[0]}, got {_shown(value)}"
@@ -84,12 +87,14 @@ def load_toml(path: Path) -> dict[str, Any]:
         InputError: missing, unreadable, too large or malformed.
     """
     try:
+        if path.exists() and not path.is_file():  # a device may never end
+            raise InputError(f"{path} must be a regular file")
         size = path.stat().st_size
         if size > MAX_CONFIG_BYTES:
             raise InputError(
                 f"{path} must be at most {MAX_CONFIG_BYTES} bytes, got {size}"
             )
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:

@@ -308,3 +308,18 @@ def test_flags_of_the_weight_devices_reach_the_map():
     assert (chip.g_min_siemens, chip.g_max_siemens) == (1e-6, 1e-4)
     assert (chip.weight_levels, chip.noise_std) == (8, 0.05)
     np.testing.assert_array_equal(chip.mask, True)
+
+
+def test_a_report_inside_the_map_is_refused_before_anything_is_written():
+    line = refused(*TINY, "--json", "new", "--out", "new")
+    assert "--json must lie outside of --out (new), got 'new'" in line
+    assert not Path("new").exists()
+
+
+@pytest.mark.parametrize("columns", ["1", "20"])
+def test_a_narrow_terminal_cuts_no_number(monkeypatch, columns):
+    wide = call(*TINY, "--out", "wide")[1]
+    monkeypatch.setenv("COLUMNS", columns)
+    narrow = call(*TINY, "--out", "narrow")[1]
+    assert narrow.replace("narrow", "wide") == wide
+    assert "\u2026" not in narrow

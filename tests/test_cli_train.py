@@ -57,8 +57,11 @@ def test_a_folder_in_use_is_refused_and_resuming_repeats_the_result():
     code, out, _ = train("--resume", "--no-control", "--out", "run")
     assert code == 0
     assert "Result" in out
-    line = refused(cli.command, *TINY, "--lr", "0.5", "--resume", "--out", "run")
-    assert "lr: 0.002 -> 0.5" in line
+    line = refused(cli.command, "--nb_epochs", "9", "--resume", "--out", "run")
+    assert line.endswith("differs in nb_epochs: 3 -> 9\n")
+    # as it was trained: the control is not added by resuming
+    assert train("--resume", "--out", "run")[0] == 0
+    assert not Path("run/without-delays").exists()
 
 
 def test_a_map_made_by_denram_map_is_trained_on():
@@ -80,13 +83,19 @@ def test_a_map_made_by_denram_map_is_trained_on():
         (["--preset", "nobody"], "nobody"),
         (["--dataset", "cifar"], "cifar"),
         (["--card", "unobtainium"], "unobtainium"),
+        (["--set", "model=[1]"], "model must be one of delays, got [1]"),
+        (["--set", "lr_epochs=[nan,1]"], "lr_epochs[0] must be int, got nan"),
+        (["--resume"], "--resume needs --out"),
+        (["--resume", "--out", "nope"], "--resume needs --out, the folder of a run"),
+        (["--config", "/dev/zero"], "/dev/zero must be a regular file"),
+        (["--out", ""], "--out must be 1 to 64 of"),
         (["--model", "resnet"], "model must be one of delays, got 'resnet'"),
         (["--set", "learning_rate=1"], "unknown key 'learning_rate'"),
         (["--set", "adam_step"], "--set must be KEY=VALUE"),
         (["--set", "adam_step=never"], "adam_step must be one of"),
         (["--map", "nowhere"], "nowhere"),
-        (["--out", "../up"], "out must not climb"),
-        (["--out", "a\nb"], "out must be 1 to 64"),
+        (["--out", "../up"], "--out must not climb"),
+        (["--out", "a\nb"], "--out must be 1 to 64"),
         (["--config", "nowhere.toml"], "cannot read nowhere.toml"),
         (["--dataset", "shd", "--data_dir", "nowhere"], "nowhere"),
         (["--batch_size", "1000000000"], "GB of memory"),
@@ -107,7 +116,53 @@ def test_a_broken_settings_file_is_one_line():
     line = refused(cli.command, "--config", "bad.toml")
     assert "lr must be float > 0.0, got -1" in line
     Path("odd.toml").write_text("[fit]\nmomentum = 1\n")
-    assert "unknown key 'momentum'" in refused(cli.command, "--config", "odd.toml")
+    line = refused(cli.command, "--config", "odd.toml")
+    assert "odd.toml: unknown key 'momentum'" in line
+    Path("flat.toml").write_text("map = 3\n")
+    line = refused(cli.command, "--config", "flat.toml", "--n_in", "8")
+    assert "flat.toml: map must be a table, got 3" in line
+
+
+def test_a_byte_order_mark_is_no_error():
+    Path("bom.toml").write_bytes(b"\xef\xbb\xbfseed = 7\n")
+    assert resolve(file=Path("bom.toml")).seed == 7
+
+
+def test_a_card_is_refused_beside_a_map():
+    flags = ["--n_in", "4", "--n_delays", "1"]
+    assert call(map_command.command, *flags, "--out", "chip")[0] == 0
+    line = refused(cli.command, "--map", "chip", "--card", "denram-chip")
+    assert "--card must not be given with --map, got 'denram-chip'" in line
+
+
+@pytest.mark.parametrize("end", ["full", "closed"])
+def test_output_that_cannot_be_written_is_one_line(end):
+    code = (
+        "import sys; from denram.cli._options import run; from denram.cli import map;"
+        " sys.exit(run(map.command, ['--n_in', '4', '--out', 'chip']))"
+    )
+    if end == "full":
+        with open("/dev/full", "w") as full:
+            found = subprocess.run(
+                [sys.executable, "-c", code],
+                check=False,
+                stdout=full,
+                stderr=-1,
+                text=True,
+            )
+        assert found.returncode == 1
+        assert found.stderr == "Error: cannot write: No space left on device\n"
+    else:
+        found = subprocess.run(
+            f'"{sys.executable}" -c "{code}" | true; exit ${{PIPESTATUS[0]}}',
+            check=False,
+            shell=True,
+            executable="/bin/bash",
+            capture_output=True,
+            text=True,
+        )
+        assert found.stderr == ""
+    assert Path("chip/map.zarr").is_dir()
 
 
 FULL_WIDTH_NINE = "\uff19"

@@ -6,16 +6,15 @@ leaves cannot permute them silently. The manifest holds the arrays' SHA-256.
 """
 
 import hashlib
-import json
 import re
 import shutil
 import warnings
-from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import msgspec
 import numpy as np
 import safetensors
 from safetensors.numpy import load as load_arrays
@@ -29,6 +28,18 @@ KEEP = 2  # newest complete checkpoints that stay on disk
 _FOLDER = re.compile(r"epoch_(\d{6})")
 _ARRAYS, _MANIFEST = "state.safetensors", "manifest.json"
 _TREES = ("params", "opt_state", "best_params")
+
+
+class _Manifest(msgspec.Struct):
+    """What is not an array; a value of another type is damage."""
+
+    sha256: str
+    fingerprint: str
+    versions: dict[str, str]
+    best_valid: float
+    best_epoch: int
+    stale: int
+    history: tuple[Epoch, ...]
 
 
 class DamagedCheckpointError(Exception):
@@ -48,20 +59,20 @@ def save(folder: Path, state: FitState, *, fingerprint: str) -> Path:
     """
     target = folder / f"epoch_{len(state.history):06d}"
     blob = dump_arrays(_flat_arrays(state))
-    manifest = {
-        "sha256": hashlib.sha256(blob).hexdigest(),
-        "fingerprint": fingerprint,
-        "versions": versions(),
-        "best_valid": state.best_valid,
-        "best_epoch": state.best_epoch,
-        "stale": state.stale,
-        "history": [asdict(epoch) for epoch in state.history],
-    }
+    manifest = _Manifest(
+        sha256=hashlib.sha256(blob).hexdigest(),
+        fingerprint=fingerprint,
+        versions=versions(),
+        best_valid=state.best_valid,
+        best_epoch=state.best_epoch,
+        stale=state.stale,
+        history=state.history,
+    )
     if not target.exists():
         with replacing(target) as scratch:
             scratch.mkdir()
             (scratch / _ARRAYS).write_bytes(blob)
-            (scratch / _MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+            (scratch / _MANIFEST).write_bytes(msgspec.json.encode(manifest))
     for _, old in _numbered(folder)[KEEP:]:
         shutil.rmtree(old, ignore_errors=True)
     return target
@@ -119,33 +130,31 @@ def _flat_arrays(state: FitState) -> dict[str, np.ndarray]:
 
 def _load(path: Path, template: FitState, fingerprint: str) -> FitState:
     try:
-        manifest = json.loads((path / _MANIFEST).read_text(encoding="utf-8"))
+        text = (path / _MANIFEST).read_bytes()
+        manifest = msgspec.json.decode(text, type=_Manifest)
         blob = (path / _ARRAYS).read_bytes()
-        if hashlib.sha256(blob).hexdigest() != manifest["sha256"]:
+        if hashlib.sha256(blob).hexdigest() != manifest.sha256:
             raise DamagedCheckpointError("arrays do not match their SHA-256")
-        if manifest["fingerprint"] != fingerprint:
+        if manifest.fingerprint != fingerprint:
             raise InputError(
                 f"checkpoint {path} belongs to another configuration "
-                f"({manifest['fingerprint'][:8]}), got {fingerprint[:8]}"
+                f"({manifest.fingerprint[:8]}), got {fingerprint[:8]}"
             )
         arrays = load_arrays(blob)
-        history = tuple(_epoch(row) for row in manifest["history"])
-        scalars = {k: manifest[k] for k in ("best_valid", "best_epoch", "stale")}
     except (
         OSError,
-        KeyError,
-        TypeError,
-        json.JSONDecodeError,
-        UnicodeDecodeError,
+        msgspec.DecodeError,
         safetensors.SafetensorError,
     ) as error:
         raise DamagedCheckpointError(f"{type(error).__name__}: {error}") from None
     trees = {name: _filled(name, getattr(template, name), arrays) for name in _TREES}
-    return FitState(**trees, **scalars, history=history)
-
-
-def _epoch(row: dict[str, Any]) -> Epoch:
-    return Epoch(**{field.name: row[field.name] for field in fields(Epoch)})
+    return FitState(
+        **trees,
+        best_valid=manifest.best_valid,
+        best_epoch=manifest.best_epoch,
+        stale=manifest.stale,
+        history=manifest.history,
+    )
 
 
 def _filled(name: str, tree: Any, arrays: dict[str, np.ndarray]) -> Any:

@@ -4,6 +4,7 @@ The folder holds `config.toml`, `map.zarr`, `checkpoints/`, and when the run is 
 `run.zarr` and `results.csv`. It can be left at any moment and resumed.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ from denram.train.task import Task
 from denram.train.trainer import Epoch, FitState, run_epoch_together, start
 
 CONFIG, CHECKPOINTS, RUN, MAP = "config.toml", "checkpoints", "run.zarr", "map.zarr"
+RESULTS = "results.csv"
 
 
 @dataclass(frozen=True)
@@ -195,11 +197,11 @@ def _run(
     with ExitStack() as locks:
         for job in jobs:
             locks.enter_context(_locked(job.out))
+        chips = [_chip(job.config, job.chip, job.out) for job in jobs]
         if all((job.out / RUN).exists() for job in jobs):
-            return [open_run(job.out / RUN) for job in jobs]
+            return [_kept(job) for job in jobs]
         tasks = []
-        for job in jobs:
-            chip = _chip(job.config, job.chip, job.out)
+        for job, chip in zip(jobs, chips, strict=True):
             task = prepare(job.config, splits=splits, chip=chip, members=len(jobs))
             splits = task.splits
             tasks.append(task)
@@ -208,17 +210,45 @@ def _run(
             if not (job.out / MAP).exists():
                 save_map(chip, job.out / MAP)
         states = _train(jobs, tasks)
-        return [_stored(*one) for one in zip(jobs, tasks, states, strict=True)]
+        return [_stored(*one) for one in zip(jobs, tasks, chips, states, strict=True)]
 
 
-def _stored(job: _Job, task: Task, state: FitState) -> xr.Dataset:
+def _kept(job: _Job) -> xr.Dataset:
+    """The finished run of the folder, if it is of these settings."""
+    result = open_run(job.out / RUN)
+    if result.attrs.get("fingerprint") != job.config.fingerprint:
+        raise InputError(
+            f"out must hold a run of these settings, but {job.out / RUN} has others"
+            f" (is {job.out / CONFIG} missing or damaged?)"
+        )
+    _write_results(job, result)
+    return result
+
+
+def _stored(job: _Job, task: Task, chip: HardwareMap, state: FitState) -> xr.Dataset:
     if (job.out / RUN).exists():
-        return open_run(job.out / RUN)
+        return _kept(job)
     result = _result(task, job.config, state)
-    mean = float(result["test_accuracy"].mean())
-    write_results(job.out / "results.csv", job.config, mean)
+    result.attrs["map_seed"] = chip.seed
+    result.attrs["map_fingerprint"] = chip_fingerprint(chip)
+    _write_results(job, result)
     save_run(result, job.out / RUN)
     return result
+
+
+def _write_results(job: _Job, result: xr.Dataset) -> None:
+    if not (job.out / RESULTS).exists():
+        mean = float(result["test_accuracy"].mean())
+        write_results(job.out / RESULTS, job.config, mean)
+
+
+def chip_fingerprint(chip: HardwareMap) -> str:
+    """SHA-256 (hex) of what a run takes from its chip: delays and mask."""
+    digest = hashlib.sha256()
+    for array in (chip.delay_steps, chip.mask):
+        digest.update(str((array.dtype.str, array.shape)).encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def _check_alike(configs: Sequence[RunConfig]) -> None:
@@ -272,22 +302,31 @@ def _check_memory(config: RunConfig, members: int) -> None:
 
 
 def _check_folder(out: Path, config: RunConfig, resume: bool) -> None:
-    if not out.exists():
+    if not out.exists() or not out.is_dir():
+        if out.exists():
+            raise InputError(f"out must be a folder, got {out}")
+        return
+    held = [entry.name for entry in out.iterdir() if not entry.name.startswith(".")]
+    if not held:  # a run that was refused, or killed, before it began
         return
     if not resume:
         raise InputError(
             f"out must not exist yet, got {out}; continue it with --resume,"
             " or name another folder with --out"
         )
-    if not out.is_dir():
-        raise InputError(f"out must be a folder, got {out}")
-    if (out / CONFIG).exists():
-        changed = differences(saved_config(out), config)
-        if changed:
-            raise InputError(
-                f"a resumed run must keep its settings; {out} differs in "
-                + "; ".join(changed[:5])
-            )
+    if not (out / CONFIG).exists():
+        raise InputError(
+            f"out must be the folder of a run, but {out} has no {CONFIG}"
+            f" (it holds {held[0]})"
+        )
+    changed = differences(saved_config(out), config)
+    if changed:
+        more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
+        raise InputError(
+            f"a resumed run must keep its settings; {out} differs in "
+            + "; ".join(changed[:5])
+            + more
+        )
 
 
 @contextmanager

@@ -63,7 +63,7 @@ def sections(model: str = DEFAULT_MODEL) -> dict[str, type[Section]]:
     Raises:
         InputError: there is no such family.
     """
-    if model not in FAMILIES:
+    if not isinstance(model, str) or model not in FAMILIES:
         raise InputError(f"model must be one of {', '.join(FAMILIES)}, got {model!r}")
     return {**_SHARED, "network": FAMILIES[model].NetworkConfig}
 
@@ -110,12 +110,22 @@ def resolve(
     Raises:
         InputError: unknown preset or key, or a value that breaks a rule.
     """
-    over = [load_preset(preset) if preset else {}, load_toml(file) if file else {}]
+    over = [load_preset(preset) if preset else {}, _read(file) if file else {}]
     model = _last("model", [*over, flags], DEFAULT_MODEL)
     over.append(nested(flags, model))
     dataset = _last("dataset", [layer.get("data", {}) for layer in over], "synthetic")
     profile = load_preset("synthetic") if dataset == "synthetic" else {}
     return from_dict(merge(profile, nested(card, model), *over))
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """A settings file that is valid on its own, so that errors can name it."""
+    values = load_toml(file)
+    try:
+        from_dict(values)
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from None
+    return values
 
 
 def from_dict(values: Mapping[str, Any]) -> RunConfig:

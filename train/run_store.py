@@ -109,13 +109,19 @@ def open_run(path: Path) -> xr.Dataset:
         InputError: there is no run here, or it is damaged.
     """
     if not (path / "zarr.json").is_file():
-        raise InputError(f"run must be a finished run's store, got {path}")
+        raise InputError(
+            f"run must be a finished run's store, got {path}; if it is damaged, move it"
+            " away and resume to score again from the checkpoints"
+        )
     try:
         with xr.open_zarr(path, consolidated=False, chunks=None) as dataset:
             loaded = dataset.load()
         json.loads(loaded.attrs["config"])
     except Exception as error:
-        raise InputError(f"run {path} cannot be read: {error}") from None
+        raise InputError(
+            f"run {path} cannot be read: {error}; move it away and resume to score"
+            " again from the checkpoints"
+        ) from None
     return loaded
 
 

@@ -4,7 +4,10 @@
 types of `denram.config`; each room's own record validates the merged settings again.
 """
 
+import contextlib
+import errno
 import math
+import os
 import re
 import sys
 import tomllib
@@ -189,24 +192,44 @@ def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
             code = command.main(
                 None if arguments is None else list(arguments), standalone_mode=False
             )
-        except DenRAMError as error:
-            return _fail(str(error), error.exit_code)
-        except click.ClickException as error:
-            return _fail(error.format_message(), error.exit_code)
-        except (click.Abort, KeyboardInterrupt):
-            return _fail("interrupted", 130)
-        except MemoryError:
-            return _fail("out of memory", 1)
-        except RuntimeError as error:
-            if "RESOURCE_EXHAUSTED" not in str(error):  # JAX's word for it
+        except (Exception, KeyboardInterrupt) as error:
+            told = _told(error)
+            if told is None:
                 raise
-            return _fail(f"out of memory: {str(error).splitlines()[0][:200]}", 1)
+            message, code = told
+            if message:
+                _say(f"Error: {message}")
+            return code
     return code if isinstance(code, int) else 0
 
 
-def _fail(message: str, code: int) -> int:
-    _say(f"Error: {message}")
-    return code
+def _close_stdout() -> None:
+    """Let the interpreter's last flush go nowhere."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _told(error: BaseException) -> tuple[str, int] | None:
+    """One line and the exit code for an error that has a name; None for a defect."""
+    told: tuple[str, int] | None = None
+    match error:
+        case DenRAMError():
+            told = str(error), error.exit_code
+        case click.ClickException():
+            told = error.format_message(), error.exit_code
+        case click.Abort() | KeyboardInterrupt():
+            told = "interrupted", 130
+        case MemoryError():
+            told = "out of memory", 1
+        case RuntimeError() if "RESOURCE_EXHAUSTED" in str(error):  # JAX's word for it
+            told = f"out of memory: {str(error).splitlines()[0][:200]}", 1
+        case BrokenPipeError():  # the reader, such as `head`, has seen enough
+            _close_stdout()
+            told = "", 141
+        case OSError() if error.errno in (errno.ENOSPC, errno.EIO):
+            _close_stdout()
+            told = f"cannot write: {error.strerror}", 1
+    return told
 
 
 def _say(message: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
+_NARROWEST = 110  # columns that every table fits in
 _PREFIXES = "afpnum kMGTPE"
 
 
@@ -14,7 +15,10 @@ def console() -> "Console":
     """Standard output; colours and boxes only where the terminal has them."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=True)
+    page = Console(highlight=False, soft_wrap=True)
+    # a narrow terminal wraps a table, which is better than numbers cut short
+    page.width = max(page.width, _NARROWEST)
+    return page
 
 
 def heading(out: "Console", title: str, detail: str = "") -> None:

@@ -72,7 +72,8 @@ def fig4d(
         settings={**given(flags), **pairs(others)},
         preset=preset,
     )
-    folder = output_path(out) if out else Path("sweeps") / _name(grid, name)
+    named = Path("sweeps") / _name(grid, name)
+    folder = named if out is None else output_path(out, "--out")
     page = screen.console()
     if draw_only:
         sweep = open_sweep(folder)

@@ -131,7 +131,7 @@ def command(  # noqa: PLR0917 - click passes by keyword
     )
     config, around = convert(MapConfig, layers["map"]), _around(layers)
     folder = _folder(out, config, around)
-    json_path = None if json_file is None else _new_file(json_file)
+    json_path = None if json_file is None else _new_file(json_file, folder)
     chip = build_map(config, seed=around.seed, noise_std=around.noise_std)
     dead = _dead_inputs(config.n_in, preset, dead_inputs)
     report = map_report(chip, n_steps=around.n_steps, dead_inputs=dead)
@@ -176,10 +176,12 @@ def _folder(out: str | None, config: "MapConfig", around: Around) -> Path:
     return folder
 
 
-def _new_file(text: str) -> Path:
+def _new_file(text: str, folder: Path) -> Path:
     from denram.storage import output_path
 
     path = output_path(text, "--json")
+    if folder.absolute() in (path.absolute(), *path.absolute().parents):
+        raise InputError(f"--json must lie outside of --out ({folder}), got {text!r}")
     if path.exists():
         raise InputError(f"--json must not exist yet, got {text!r}")
     return path

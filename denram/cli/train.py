@@ -18,7 +18,9 @@ from denram.config import (
     NonNegative,
     Positive,
     Seed,
+    as_dict,
     convert,
+    merge,
     preset_names,
 )
 from denram.errors import InputError
@@ -88,7 +90,11 @@ CONTROL = "without-delays"
     help="Also train the same synapses without delays.  [default: on synthetic data]",
 )
 @click.option("--out", metavar="FOLDER", help="Folder of the run.")
-@click.option("--resume", is_flag=True, help="Continue the run in --out.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Continue the run in --out with the settings that it keeps.",
+)
 @version()
 def command(
     *,
@@ -109,6 +115,7 @@ def command(
     ones, printed at the start.
     """
     from denram.train import reuse_memory
+    from denram.train.run import RUN
 
     reuse_memory()
     settings = {**given(flags), **pairs(others)}
@@ -121,10 +128,13 @@ def command(
         out=out,
         resume=resume,
     )
-    folder = output_path(out) if out else Path("runs") / _name(config)
+    named = Path("runs") / _name(config, chip)
+    folder = named if out is None else output_path(out, "--out")
     page = screen.console()
     _announce(page, config, folder)
-    if control is None:
+    if control is None and (folder / RUN).exists():  # as when it was trained
+        control = (folder / CONTROL).exists()
+    elif control is None:
         control = config.data.dataset == "synthetic" and config.map.max_delay > 0
     splits = _data(config) if control else None
     result = _train(page, config, folder, resume=resume, chip=chip, splits=splits)
@@ -155,11 +165,14 @@ def _config(
     from denram.devices import load_card
     from denram.mapping import MapConfig, card_settings, open_map
     from denram.train import resolve
-    from denram.train.run import CONFIG, saved_config
+    from denram.train.run_config import from_dict, nested
 
-    if resume and out is not None and not settings and preset is None:
-        if (Path(out) / CONFIG).exists() and config_file is None:
-            return None, saved_config(Path(out))
+    if resume:
+        saved = _saved(out)
+        if not (preset or config_file or map_path or card):
+            return None, from_dict(merge(as_dict(saved), nested(settings, saved.model)))
+    if map_path is not None and card is not None:
+        raise InputError(f"--card must not be given with --map, got {card!r}")
     brought = {} if card is None else card_settings(load_card(card))
     chip = None if map_path is None else open_map(Path(map_path))
     fixed = {} if chip is None else dict(chip.config)
@@ -181,12 +194,26 @@ def _config(
     return chip, config
 
 
-def _name(config: "RunConfig") -> str:
+def _saved(out: str | None) -> "RunConfig":
+    """The settings of the run that --resume continues."""
+    from denram.train.run import CONFIG, saved_config
+
+    if out is None or not (Path(out) / CONFIG).is_file():
+        raise InputError(
+            f"--resume needs --out, the folder of a run that was begun, got {out!r}"
+        )
+    return saved_config(Path(out))
+
+
+def _name(config: "RunConfig", map_: "HardwareMap | None") -> str:
+    from denram.train.run import chip_fingerprint
+
     chip = config.map
+    given_map = "" if map_ is None else f"-map{chip_fingerprint(map_)[:8]}"
     return (
         f"{config.data.dataset}-{chip.n_in}x{chip.n_delays}"
         f"-noise{100 * config.noise.noise_std:.3g}-seed{config.seed}"
-        f"-{config.fingerprint[:8]}"
+        f"{given_map}-{config.fingerprint[:8]}"
     )
 
 
@@ -209,8 +236,6 @@ def _data(config: "RunConfig") -> "Splits":
 
 
 def _announce(page: "Console", config: "RunConfig", folder: Path) -> None:
-    from denram.config import as_dict
-
     screen.heading(page, "denram-train", f"{config.model}, seed {config.seed}")
     for name, table in as_dict(config).items():
         if isinstance(table, dict):

@@ -81,7 +81,15 @@ def _reshape(path):
     manifest.write_text(json.dumps(fields))
 
 
-@pytest.mark.parametrize("damage", [_truncate, _flip, _reshape, os.unlink])
+def _mistype(path):
+    """A manifest whose values are of other types."""
+    manifest = path.with_name("manifest.json")
+    fields = json.loads(manifest.read_text())
+    fields["history"][0]["train_loss"], fields["best_valid"] = "x", None
+    manifest.write_text(json.dumps(fields))
+
+
+@pytest.mark.parametrize("damage", [_truncate, _flip, _reshape, _mistype, os.unlink])
 @pytest.mark.parametrize("name", ["state.safetensors", "manifest.json"])
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     tmp_path, states, damage, name

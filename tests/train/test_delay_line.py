@@ -186,8 +186,13 @@ def test_the_path_needs_the_fewest_multiplications(n_steps, max_delay, batch, po
 
 
 def test_long_transforms_take_the_fft():
-    assert delay_line.plan(312, 200, batch=64, post=20).dft_matrix
-    assert not delay_line.plan(313, 200, batch=64, post=20).dft_matrix
+    # two phases, each of 75 + 565 steps, then one more
+    assert delay_line.plan(150, 1129, batch=64, post=20).dft_matrix
+    long = delay_line.plan(150, 1130, batch=64, post=20)
+    assert (long.dft_matrix, long.phases) == (False, 1)
+    # one phase, of 150 + 490 steps
+    assert delay_line.plan(150, 490, batch=10_000, post=20).dft_matrix
+    assert not delay_line.plan(150, 491, batch=10_000, post=20).dft_matrix
 
 
 def test_the_papers_networks_take_two_phases_and_thirty_at_once_one():

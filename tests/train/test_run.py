@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 import xarray as xr
 from tiny import config
 
+from denram.config import as_toml
 from denram.errors import DenRAMWarning, InputError
 from denram.mapping import build_map, open_map
 from denram.train import open_run, run
@@ -187,3 +189,66 @@ def test_a_batch_beyond_memory_is_refused_before_any_work(tmp_path):
 def test_saturated_delays_are_a_warning_with_the_percentage(tmp_path):
     with pytest.warns(DenRAMWarning, match=r"100.0 % of the delays saturate"):
         run(config(r_mu=500e12, nb_epochs=1), tmp_path / "run")
+
+
+def _copy(finished, target):
+    shutil.copytree(finished[0], target)
+    return target
+
+
+def test_a_finished_run_is_not_handed_out_for_other_settings(finished, tmp_path):
+    out = _copy(finished, tmp_path / "run")
+    (out / "config.toml").write_text(as_toml(config(lr=0.5)))
+    with pytest.raises(InputError, match=r"has others \(is .*config.toml missing"):
+        run(config(lr=0.5), out, resume=True)
+
+
+def test_a_finished_run_is_not_handed_out_for_another_chip(finished, tmp_path):
+    out = _copy(finished, tmp_path / "run")
+    other = build_map(config().map, seed=7, noise_std=0.1)
+    with pytest.raises(InputError, match="map must be the one the run began with"):
+        run(config(), out, resume=True, chip=other)
+
+
+def test_the_run_names_its_chip(tmp_path):
+    one, two = (build_map(config().map, seed=seed, noise_std=0.1) for seed in (7, 8))
+    settings = config(nb_epochs=1, n_train=60, n_test=20)
+    first = run(settings, tmp_path / "7", chip=one)
+    second = run(settings, tmp_path / "8", chip=two)
+    assert (first.attrs["map_seed"], second.attrs["map_seed"]) == (7, 8)
+    assert first.attrs["map_fingerprint"] != second.attrs["map_fingerprint"]
+
+
+def test_lost_results_are_written_again(finished, tmp_path):
+    out = _copy(finished, tmp_path / "run")
+    before = (out / "results.csv").read_text()
+    (out / "results.csv").unlink()
+    run(config(), out, resume=True)
+    assert (out / "results.csv").read_text() == before
+
+
+def test_a_folder_of_something_else_is_refused_and_untouched(tmp_path):
+    (tmp_path / "notes").write_text("mine")
+    (tmp_path / ".draft.partial").write_text("mine too")
+    with pytest.raises(InputError, match=r"has no config.toml \(it holds notes\)"):
+        run(config(), tmp_path, resume=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".draft.partial",
+        "notes",
+    ]
+
+
+def test_a_refused_run_does_not_block_the_corrected_one(tmp_path):
+    out = tmp_path / "run"
+    with pytest.raises(InputError, match="n_out must be"):
+        run(config(n_out=19), out)
+    assert run(config(nb_epochs=1), out).sizes["epoch"] == 1
+
+
+def test_a_damaged_result_is_scored_again_from_the_checkpoints(finished, tmp_path):
+    out = _copy(finished, tmp_path / "run")
+    (out / "run.zarr" / "zarr.json").write_text("{")
+    with pytest.raises(InputError, match="move it away and resume to score again"):
+        run(config(), out, resume=True)
+    (out / "run.zarr").rename(tmp_path / "aside")
+    xr.testing.assert_identical(run(config(), out, resume=True), finished[1])

@@ -130,7 +130,8 @@ def test_later_epochs_and_the_last_smaller_batch_compile_nothing():
     assert len(task.splits.train) % task.config.batch_size  # the last one is smaller
     compiled = []
 
-    def listen(event, _, **__):
+    def listen(event: str, duration_secs: float, **_: str | int) -> None:
+        del duration_secs
         if event == "/jax/core/compile/backend_compile_duration":
             compiled.append(event)
 
