@@ -236,9 +236,9 @@ def scaling(quick: bool) -> dict[str, dict[int, float]]:
     axes: dict[str, tuple[int, ...]] = {
         "n_delays": (16, 64) if quick else (1, 4, 16, 64),
         "max_delay": (100, 200) if quick else (50, 100, 200, 400),
-        "batch_size": (32, 64) if quick else (16, 32, 64, 128),
-        "n_in": (350, 700) if quick else (175, 350, 700, 1400),
     }
+    if not quick:
+        axes |= {"batch_size": (16, 32, 64, 128), "n_in": (175, 350, 700, 1400)}
     found = {}
     for axis, values in axes.items():
         steps = {}
