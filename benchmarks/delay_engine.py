@@ -347,6 +347,8 @@ def figure(figures: dict[str, Any]) -> Figure:
                 axes.legend(frameon=False)
             axes.set_xlim(left=0)
             axes.set_ylim(0, 1.08 * y.max())
+        for unused in panels[len(figures["scaling_s"]) : 4]:
+            unused.set_visible(False)
         panels[0].set_ylabel("step, ms")
         for name, row in figures["together_s"].items():
             panels[4].plot(
