@@ -16,7 +16,7 @@ import xarray as xr
 from denram.analysis import schema
 from denram.config import fingerprint
 from denram.errors import InputError
-from denram.storage import disk_errors, output_path, replacing, versions
+from denram.storage import disk_errors, output_folder, replacing, versions
 from denram.train import RunConfig, Watch, resolve, run_together
 from denram.train.data import Splits, load
 
@@ -115,7 +115,7 @@ def fig4d_grid(
     else:
         networks = {"32 inputs": {"n_in": 32}, "64 inputs": {"n_in": 64}}
         levels, all_seeds = (0.0, 0.1, 0.2), (42, 50)
-    fixed = {"dataset", "noise_std", "seed", *networks[next(iter(networks))]}
+    fixed = {"dataset", schema.NOISE, schema.SEED}.union(*networks.values())
     for key in settings or {}:
         if key in fixed:
             raise InputError(f"{key} is an axis of fig4d's grid and must not be set")
@@ -179,7 +179,7 @@ def run_sweep(
         InputError: the folder holds another grid.
         StorageError: the disk refused.
     """
-    out = output_path(out)
+    out = output_folder(out)
     _create(grid, out)
     cache: dict[str, Splits] = {}
     status = open_sweep(out)[schema.STATUS].transpose(*schema.CELL).values

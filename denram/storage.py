@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -56,6 +56,18 @@ def output_path(text: str | Path, parameter: str = "out") -> Path:
         raise InputError(f"{parameter} must lie in a folder, but {parent} is a file")
     if not os.access(parent, os.W_OK | os.X_OK):
         raise InputError(f"{parameter} must lie in a writable folder, got {parent}")
+    return path
+
+
+def output_folder(text: str | Path, parameter: str = "out") -> Path:
+    """`output_path` of a folder, which may exist already.
+
+    Raises:
+        InputError: as `output_path`, or something else than a folder stands there.
+    """
+    path = output_path(text, parameter)
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{parameter} must be a folder, got {path}")
     return path
 
 
@@ -138,7 +150,8 @@ def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
-        path.unlink(missing_ok=True)
+        with suppress(NotADirectoryError):  # below a file there is nothing
+            path.unlink(missing_ok=True)
 
 
 def require_memory(needed_bytes: int, what: str) -> None:

@@ -1,5 +1,6 @@
 """HardwareMap: what one chip makes of a network's delays and weights."""
 
+import hashlib
 import json
 import math
 import warnings
@@ -112,6 +113,15 @@ class HardwareMap:
     def saturated(self) -> NDArray[np.bool_]:
         """Where the device's own delay rounds to more than `max_delay`."""
         return self.delay_s > (self.max_delay + 0.5) * self.timestep_s
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of what a run takes from the chip: delays and mask."""
+        digest = hashlib.sha256()
+        for array in (self.delay_steps, self.mask):
+            digest.update(str((array.dtype.str, array.shape)).encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
 
     def to_dataset(self) -> xr.Dataset:
         """The map as labelled arrays; nested attributes are JSON text."""

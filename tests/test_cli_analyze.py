@@ -45,6 +45,14 @@ def test_fig4d_runs_its_grid_and_then_only_draws_again():
     assert call(cli.command, "fig4d", "--draw_only", "--out", "figure")[0] == 0
 
 
+def test_a_file_in_place_of_the_folder_is_refused_and_kept():
+    Path("taken").write_text("mine")
+    assert "out must be a folder, got taken" in refused(
+        cli.command, "fig4d", "--out", "taken"
+    )
+    assert [path.read_text() for path in Path().iterdir()] == ["mine"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

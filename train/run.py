@@ -4,7 +4,6 @@ The folder holds `config.toml`, `map.zarr`, `checkpoints/`, and when the run is 
 `run.zarr` and `results.csv`. It can be left at any moment and resumed.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from denram.mapping import HardwareMap, build_map, open_map, save_map
 from denram.storage import (
     clear_litter,
     disk_errors,
-    output_path,
+    output_folder,
     require_memory,
     write_text,
 )
@@ -135,7 +134,7 @@ def run(
         DivergedError: a loss was not finite; the last good checkpoint is kept.
         StorageError: the disk refused.
     """
-    jobs = [_Job(config, output_path(out), chip, watch)]
+    jobs = [_Job(config, output_folder(out), chip, watch)]
     return _run(jobs, resume=resume, splits=splits)[0]
 
 
@@ -170,7 +169,7 @@ def run_together(
     _check_alike(configs)
     watches = [Watch()] * len(configs) if watches is None else watches
     jobs = [
-        _Job(config, output_path(out), None, watch)
+        _Job(config, output_folder(out), None, watch)
         for config, out, watch in zip(configs, outs, watches, strict=True)
     ]
     return _run(jobs, resume=resume, splits=splits)
@@ -230,7 +229,7 @@ def _stored(job: _Job, task: Task, chip: HardwareMap, state: FitState) -> xr.Dat
         return _kept(job)
     result = _result(task, job.config, state)
     result.attrs["map_seed"] = chip.seed
-    result.attrs["map_fingerprint"] = chip_fingerprint(chip)
+    result.attrs["map_fingerprint"] = chip.fingerprint
     _write_results(job, result)
     save_run(result, job.out / RUN)
     return result
@@ -240,15 +239,6 @@ def _write_results(job: _Job, result: xr.Dataset) -> None:
     if not (job.out / RESULTS).exists():
         mean = float(result["test_accuracy"].mean())
         write_results(job.out / RESULTS, job.config, mean)
-
-
-def chip_fingerprint(chip: HardwareMap) -> str:
-    """SHA-256 (hex) of what a run takes from its chip: delays and mask."""
-    digest = hashlib.sha256()
-    for array in (chip.delay_steps, chip.mask):
-        digest.update(str((array.dtype.str, array.shape)).encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
 
 
 def _check_alike(configs: Sequence[RunConfig]) -> None:
@@ -302,9 +292,7 @@ def _check_memory(config: RunConfig, members: int) -> None:
 
 
 def _check_folder(out: Path, config: RunConfig, resume: bool) -> None:
-    if not out.exists() or not out.is_dir():
-        if out.exists():
-            raise InputError(f"out must be a folder, got {out}")
+    if not out.exists():
         return
     held = [entry.name for entry in out.iterdir() if not entry.name.startswith(".")]
     if not held:  # a run that was refused, or killed, before it began

@@ -206,10 +206,8 @@ def _saved(out: str | None) -> "RunConfig":
 
 
 def _name(config: "RunConfig", map_: "HardwareMap | None") -> str:
-    from denram.train.run import chip_fingerprint
-
     chip = config.map
-    given_map = "" if map_ is None else f"-map{chip_fingerprint(map_)[:8]}"
+    given_map = "" if map_ is None else f"-map{map_.fingerprint[:8]}"
     return (
         f"{config.data.dataset}-{chip.n_in}x{chip.n_delays}"
         f"-noise{100 * config.noise.noise_std:.3g}-seed{config.seed}"

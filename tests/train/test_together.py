@@ -6,7 +6,7 @@ import xarray as xr
 from tiny import config
 
 from denram.errors import DivergedError, InputError
-from denram.train import Watch, run, run_together
+from denram.train import Watch, open_run, run, run_together
 
 LEVELS = (0.0, 0.1, 0.3)
 
@@ -44,13 +44,7 @@ def test_a_folder_holds_what_a_run_alone_would_leave(together):
             "run.zarr",
             "results.csv",
         }
-        xr.testing.assert_identical(run_of(out), result)
-
-
-def run_of(out):
-    from denram.train import open_run
-
-    return open_run(out / "run.zarr")
+        xr.testing.assert_identical(open_run(out / "run.zarr"), result)
 
 
 def test_networks_interrupted_at_different_epochs_resume_to_the_same_bits(
