@@ -23,6 +23,8 @@ class NoiseConfig(Section, frozen=True):
         noise_std: standard deviation of the weight noise in training and validation,
             as a fraction of max|w| (0.1: the paper's operating point).
         test_noise_std: the same at test; None means as in training.
+        test_noise_levels: further levels that the test set is scored at, with the same
+            chips as at `test_noise_std`.
         noise_range: which weights max|w| is taken over: `live`, those that can see an
             input, or `all`, every weight and the bias (published).
         positive_weights: weights and bias of negative sign become 0.
@@ -31,6 +33,7 @@ class NoiseConfig(Section, frozen=True):
 
     noise_std: NonNegative = 0.1
     test_noise_std: NonNegative | None = None
+    test_noise_levels: tuple[NonNegative, ...] = ()
     noise_range: Literal["live", "all"] = "live"
     positive_weights: bool = False
     weight_max: Positive | None = None

@@ -28,8 +28,7 @@ from denram.train import checkpoint
 from denram.train.data import Splits, load
 from denram.train.models import FAMILIES
 from denram.train.run_config import RunConfig, differences, from_dict
-from denram.train.run_store import open_run, run_dataset, save_run, write_results
-from denram.train.scoring import predict_test, score_test
+from denram.train.run_store import open_run, run_result, save_run, write_results
 from denram.train.task import Task
 from denram.train.trainer import Epoch, FitState, run_epoch_together, start
 
@@ -145,6 +144,7 @@ def run_together(
     resume: bool = False,
     splits: Splits | None = None,
     watches: Sequence[Watch] | None = None,
+    wait_s: float = 0.0,
 ) -> list[xr.Dataset]:
     """Train many runs in one program, each in its own folder as `run` would leave it.
 
@@ -160,6 +160,7 @@ def run_together(
         resume: continue what is in the folders.
         splits: data already in memory, made with the same settings.
         watches: callbacks of each run; `on_batch` is called on the first alone.
+        wait_s: how long to wait for folders that another process works in.
 
     Raises:
         InputError: as `run`, or the runs cannot share one program.
@@ -172,7 +173,7 @@ def run_together(
         _Job(config, output_folder(out), None, watch)
         for config, out, watch in zip(configs, outs, watches, strict=True)
     ]
-    return _run(jobs, resume=resume, splits=splits)
+    return _run(jobs, resume=resume, splits=splits, wait_s=wait_s)
 
 
 @dataclass(frozen=True)
@@ -186,7 +187,11 @@ class _Job:
 
 
 def _run(
-    jobs: Sequence[_Job], *, resume: bool, splits: Splits | None
+    jobs: Sequence[_Job],
+    *,
+    resume: bool,
+    splits: Splits | None,
+    wait_s: float = 0.0,
 ) -> list[xr.Dataset]:
     _check_memory(jobs[0].config, members=len(jobs))
     for job in jobs:
@@ -195,7 +200,7 @@ def _run(
             job.out.mkdir(parents=True, exist_ok=True)
     with ExitStack() as locks:
         for job in jobs:
-            locks.enter_context(_locked(job.out))
+            locks.enter_context(_locked(job.out, wait_s))
         chips = [_chip(job.config, job.chip, job.out) for job in jobs]
         if all((job.out / RUN).exists() for job in jobs):
             return [_kept(job) for job in jobs]
@@ -227,7 +232,7 @@ def _kept(job: _Job) -> xr.Dataset:
 def _stored(job: _Job, task: Task, chip: HardwareMap, state: FitState) -> xr.Dataset:
     if (job.out / RUN).exists():
         return _kept(job)
-    result = _result(task, job.config, state)
+    result = run_result(task, job.config, state)
     result.attrs["map_seed"] = chip.seed
     result.attrs["map_fingerprint"] = chip.fingerprint
     _write_results(job, result)
@@ -269,7 +274,8 @@ def _chip(config: RunConfig, given: HardwareMap | None, out: Path) -> HardwareMa
 
 
 def _drawn(config: RunConfig) -> HardwareMap:
-    return build_map(config.map, seed=config.seed, noise_std=config.noise.noise_std)
+    seed = config.seed if config.chip_seed is None else config.chip_seed
+    return build_map(config.map, seed=seed, noise_std=config.noise.noise_std)
 
 
 def saved_config(out: Path) -> RunConfig:
@@ -318,10 +324,10 @@ def _check_folder(out: Path, config: RunConfig, resume: bool) -> None:
 
 
 @contextmanager
-def _locked(out: Path) -> Iterator[None]:
+def _locked(out: Path, wait_s: float) -> Iterator[None]:
     lock = filelock.FileLock(out / ".lock")
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=wait_s)
     except filelock.Timeout:
         raise InputError(f"out must not be in use by another run, got {out}") from None
     except OSError as error:
@@ -376,20 +382,3 @@ def _restored(jobs: Sequence[_Job], tasks: Sequence[Task]) -> list[FitState]:
             state if state.finished(fit) else load(*pair, at_most=min(going))
             for state, pair in zip(states, pairs, strict=True)
         ]
-
-
-def _result(task: Task, config: RunConfig, state: FitState) -> xr.Dataset:
-    found, labels = predict_test(task, state.best_params)
-    held = task.model.stored(state.best_params)
-    result = run_dataset(
-        config,
-        state,
-        {name: np.asarray(array) for name, array in held.items()},
-        found,
-        labels,
-        dataset=task.splits.name,
-        n_classes=task.splits.test.n_classes,
-    )
-    clean = score_test(task, state.best_params, noise_std=0.0)[0]
-    result.attrs["test_accuracy_without_noise"] = float(clean)
-    return result

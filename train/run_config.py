@@ -24,6 +24,7 @@ from denram.train.noise import NoiseConfig
 from denram.train.task import FitConfig
 
 DEFAULT_MODEL = "delays"
+TOP = ("model", "seed", "chip_seed")  # keys that stand beside the sections
 _SHARED: Mapping[str, type[Section]] = types.MappingProxyType(
     {"map": MapConfig, "data": DataConfig, "noise": NoiseConfig, "fit": FitConfig}
 )
@@ -35,6 +36,7 @@ class RunConfig(Section, frozen=True):
     Attributes:
         model: name of the family, a key of `FAMILIES`.
         seed: devices, initial weights, batch order and noise all derive from it.
+        chip_seed: seed of the devices alone, a virtual chip; None for the run's seed.
         map: what is asked of the chip.
         data: data set, binning and split.
         network: the family's own settings.
@@ -44,6 +46,7 @@ class RunConfig(Section, frozen=True):
 
     model: str
     seed: Seed
+    chip_seed: Seed | None
     map: MapConfig
     data: DataConfig
     network: Any
@@ -83,7 +86,7 @@ def nested(settings: Mapping[str, Any], model: str = DEFAULT_MODEL) -> dict[str,
     }
     result: dict[str, Any] = {}
     for key, value in settings.items():
-        if key in ("model", "seed"):
+        if key in TOP:
             result[key] = value
         elif key in home:
             result.setdefault(home[key], {})[key] = value
@@ -136,7 +139,7 @@ def from_dict(values: Mapping[str, Any]) -> RunConfig:
     """
     model = values.get("model", DEFAULT_MODEL)
     known = sections(model)
-    unknown = set(values) - set(known) - {"model", "seed"}
+    unknown = set(values) - set(known) - set(TOP)
     if unknown:
         raise InputError(f"unknown key {sorted(unknown)[0]!r}")
     parts: dict[str, Any] = {}
@@ -145,7 +148,8 @@ def from_dict(values: Mapping[str, Any]) -> RunConfig:
         if not isinstance(table, Mapping):
             raise InputError(f"{name} must be a table, got {table!r}")
         parts[name] = convert(cls, table)
-    top = {"model": model, "seed": values.get("seed", 42)}
+    chip_seed = values.get("chip_seed")
+    top = {"model": model, "seed": values.get("seed", 42), "chip_seed": chip_seed}
     return convert(RunConfig, {**top, **parts})
 
 

@@ -10,9 +10,41 @@ from denram.config import as_dict
 from denram.errors import InputError
 from denram.storage import replacing, versions, write_text
 from denram.train.run_config import RunConfig
+from denram.train.scoring import predict_test, score_test
+from denram.train.task import Task
 from denram.train.trainer import FitState
 
 RESULTS_HEADER = "n_in,n_delays,noise_std,max_delay,tau_mem,r_mu,r_std,seed,test_acc"
+
+
+def run_result(task: Task, config: RunConfig, state: FitState) -> xr.Dataset:
+    """Score a trained network and lay down everything that its run measured.
+
+    Args:
+        task: model, data and keys.
+        config: the run's settings.
+        state: after the last epoch.
+    """
+    found, labels = predict_test(task, state.best_params)
+    held = task.model.stored(state.best_params)
+    result = run_dataset(
+        config,
+        state,
+        {name: np.asarray(array) for name, array in held.items()},
+        found,
+        labels,
+        dataset=task.splits.name,
+        n_classes=task.splits.test.n_classes,
+    )
+    clean = score_test(task, state.best_params, noise_std=0.0)[0]
+    result.attrs["test_accuracy_without_noise"] = float(clean)
+    levels = config.noise.test_noise_levels
+    if levels:
+        rows = [score_test(task, state.best_params, noise_std=x) for x in levels]
+        result["test_accuracy_at"] = (("test_noise_std", "draw"), np.stack(rows))
+        result["test_accuracy_at"].attrs["units"] = "1"
+        result = result.assign_coords(test_noise_std=list(levels))
+    return result
 
 
 def run_dataset(

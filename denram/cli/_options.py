@@ -124,7 +124,7 @@ def settings(
     preset: str | None,
     config_file: str | None,
     flags: Mapping[str, Any],
-    keys: Iterable[str] = ("model", "seed"),
+    keys: Iterable[str] = ("model", "seed", "chip_seed"),
 ) -> dict[str, Any]:
     """Lay card, preset, settings file and flags over one another; the last one wins.
 

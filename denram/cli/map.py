@@ -151,8 +151,10 @@ def _pop(values: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def _around(layers: dict[str, Any]) -> Around:
+    own = _pop(layers, "chip_seed")
     found = {
         **_pop(layers, "seed"),
+        **({"seed": own["chip_seed"]} if own else {}),
         **_pop(layers.get("noise", {}), "noise_std"),
         **_pop(layers.get("data", {}), "n_steps"),
     }
