@@ -1,4 +1,4 @@
-"""Evidence: a grid of runs to one store, to a table, to a figure.
+"""Evidence: a grid of runs to one store, to tables, figures, pages and comparisons.
 
 Names load when first used: a figure of a map needs no trainer behind it.
 """
@@ -8,31 +8,35 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from denram.analysis.figures import map_figure as map_figure
+    from denram.analysis.grid import Axis as Axis
+    from denram.analysis.grid import Grid as Grid
     from denram.analysis.metrics import fig4d_summary as fig4d_summary
     from denram.analysis.metrics import summary_rows as summary_rows
+    from denram.analysis.named_grids import fig4d_grid as fig4d_grid
     from denram.analysis.published import fig4d_published as fig4d_published
     from denram.analysis.run_figures import fig4d_figure as fig4d_figure
     from denram.analysis.run_figures import save_figure as save_figure
     from denram.analysis.run_figures import training_figure as training_figure
-    from denram.analysis.sweep import Grid as Grid
-    from denram.analysis.sweep import fig4d_grid as fig4d_grid
-    from denram.analysis.sweep import n_missing as n_missing
-    from denram.analysis.sweep import open_sweep as open_sweep
+    from denram.analysis.sweep import Engine as Engine
+    from denram.analysis.sweep import SweepWatch as SweepWatch
     from denram.analysis.sweep import run_sweep as run_sweep
+    from denram.analysis.sweep_store import open_sweep as open_sweep
 
 _HOME = {
     "map_figure": "figures",
+    "Axis": "grid",
+    "Grid": "grid",
     "fig4d_summary": "metrics",
     "summary_rows": "metrics",
+    "fig4d_grid": "named_grids",
     "fig4d_published": "published",
     "fig4d_figure": "run_figures",
     "save_figure": "run_figures",
     "training_figure": "run_figures",
-    "Grid": "sweep",
-    "fig4d_grid": "sweep",
-    "n_missing": "sweep",
-    "open_sweep": "sweep",
+    "Engine": "sweep",
+    "SweepWatch": "sweep",
     "run_sweep": "sweep",
+    "open_sweep": "sweep_store",
 }
 
 

@@ -1,64 +1,55 @@
-"""Names of a sweep's dimensions and variables, and its empty template."""
-
-from typing import Any
+"""Names of a sweep's variables and attributes, and a made-up sweep for tests."""
 
 import numpy as np
 import xarray as xr
 
-NETWORK, NOISE, SEED, DRAW = "network", "noise_std", "seed", "draw"
-CELL = (NETWORK, NOISE, SEED)
+NETWORK, NOISE, SEED, DRAW, EPOCH = "network", "noise_std", "seed", "draw", "epoch"
 TEST, VALID, CLEAN = "test_accuracy", "valid_accuracy", "test_accuracy_without_noise"
-BEST, EPOCHS, STATUS = "best_epoch", "n_epochs", "status"
-DONE = 1  # a status that is not DONE means: not computed yet
+TEST_AT, TEST_LEVEL = "test_accuracy_at", "scored_noise_std"
+BEST, EPOCHS, CONFUSION = "best_epoch", "n_epochs", "confusion"
+PER_EPOCH = "epoch_"  # prefix of curves
+DATASET, PROTOCOL = "dataset", "protocol"
 
-_CELL_VARIABLES = {
-    VALID: "best validation accuracy, under the training noise",
-    CLEAN: "test accuracy with the noise switched off",
-    BEST: "epoch whose parameters were kept",
-    EPOCHS: "epochs trained",
-    STATUS: "1 when the cell is complete; written last",
-}
+STATUS = "status"
+MISSING, DONE, FAILED = 0, 1, 2
 
+PROVENANCE = "provenance"  # group beside the results: what differs from run to run
+RECORD, WALL = "record", "wall_s"
 
-def template(
-    networks: list[str], noise_std: list[float], seeds: list[int], n_draws: int
-) -> xr.Dataset:
-    """A sweep before any cell is computed: every value NaN, every status 0.
-
-    Args:
-        networks: names of the networks.
-        noise_std: noise levels, fraction of max|w|.
-        seeds: seeds of the runs.
-        n_draws: noise draws of each test accuracy.
-    """
-    shape = (len(networks), len(noise_std), len(seeds))
-    variables: dict[str, Any] = {
-        TEST: (
-            (*CELL, DRAW),
-            np.full((*shape, n_draws), np.nan),
-            {"units": "1", "long_name": "test accuracy of each noise draw"},
-        )
-    }
-    for name, text in _CELL_VARIABLES.items():
-        fill = 0.0 if name == STATUS else np.nan
-        attrs = {"units": "1", "long_name": text}
-        variables[name] = (CELL, np.full(shape, fill), attrs)
-    coords = {
-        # of variable length: zarr has no specification for fixed-length text
-        NETWORK: np.array(networks, dtype=object),
-        NOISE: (NOISE, noise_std, {"units": "1", "long_name": "noise over max|w|"}),
-        SEED: seeds,
-        DRAW: np.arange(n_draws),
-    }
-    return xr.Dataset(variables, coords)
+UNITS = {
+    "r_mu": "ohm",
+    "cap": "F",
+    "tau_mem": "s",
+    "timestep": "s",
+    "max_delay": "steps",
+    "n_steps": "steps",
+    "nb_epochs": "epochs",
+}  # of configuration keys that are not plain numbers or names
 
 
 def mock(*, n_seeds: int = 3, n_draws: int = 4, accuracy: float = 0.8) -> xr.Dataset:
-    """A finished sweep of the paper's shape with one accuracy everywhere, for tests."""
-    noise, seeds = [0.0, 0.05, 0.1, 0.15, 0.2], [42, 50, 9][:n_seeds]
-    dataset = template(["D2", "D1"], noise, seeds, n_draws)
-    for name in (TEST, VALID, CLEAN):
-        dataset[name] = xr.full_like(dataset[name], accuracy)
-    dataset[STATUS] = xr.full_like(dataset[STATUS], DONE)
-    dataset.attrs = {"grid": "fig4d", "dataset": "mock", "protocol": "mock"}
+    """A finished fig4d sweep with one accuracy everywhere, for tests."""
+    levels = [0.0, 0.05, 0.1, 0.15, 0.2]
+    cell = {NETWORK: ["D2", "D1"], NOISE: levels, SEED: [42, 50, 9][:n_seeds]}
+    coords = {**cell, DRAW: np.arange(n_draws), TEST_LEVEL: levels}
+    dims = {
+        TEST: (*cell, DRAW),
+        VALID: tuple(cell),
+        CLEAN: tuple(cell),
+        TEST_AT: (*cell, TEST_LEVEL, DRAW),
+    }
+    shapes = {k: [len(coords[d]) for d in v] for k, v in dims.items()}
+    filled = {k: (dims[k], np.full(shapes[k], accuracy)) for k in dims}
+    shape = [len(values) for values in cell.values()]
+    text = np.full(shape, "mock", dtype=object)
+    dataset = xr.Dataset(
+        {
+            **filled,
+            STATUS: (tuple(cell), np.full(shape, DONE, np.int8)),
+            DATASET: (tuple(cell), text),
+            PROTOCOL: (tuple(cell), text.copy()),
+        },
+        coords,
+    )
+    dataset.attrs = {"grid": "fig4d"}
     return dataset

@@ -1,310 +1,334 @@
-"""Sweeps: a grid of runs, one zarr store, resumed where it was left.
+"""Sweeps: a grid computed into a store, resumed where it was left, grown when asked.
 
-The template is written first; each cell is then one region of one chunk, its status
-last. A cell trains in its own run folder, so a sweep that is killed loses no epoch.
+The empty store is written first; each cell is then written once, its status last. A
+cell keeps its own folder while it is computed, so a sweep that is killed loses little.
 """
 
+import hashlib
 import json
+import os
+import socket
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import filelock
 import numpy as np
-import xarray as xr
 
 from denram.analysis import schema
-from denram.config import fingerprint
-from denram.errors import InputError
-from denram.storage import disk_errors, output_folder, replacing, versions
-from denram.train import RunConfig, Watch, resolve, run_together
-from denram.train.data import Splits, load
+from denram.analysis.grid import Grid, Index, united
+from denram.analysis.programs import (
+    Outcome,
+    Program,
+    Task,
+    check_cells,
+    programs,
+    run_program,
+)
+from denram.analysis.rewrite import extend, recover
+from denram.analysis.study import Study, study_of
+from denram.analysis.sweep_store import STORE, Head, SweepStore, create, read_head
+from denram.errors import BusyError, InputError, StorageError
+from denram.storage import clear_litter, disk_errors, output_folder, replacing, versions
 
-STORE, CELLS = "sweep.zarr", "cells"
-Cell = tuple[str, float, int]  # network, noise_std, seed
+_LOCK, _OWNER = ".lock", ".owner.json"
+_ROOMS = ("devices", "mapping", "train")  # whose code decides a result
 
 
 @dataclass(frozen=True)
-class Grid:
-    """Runs to make: networks x noise levels x seeds.
+class SweepWatch:
+    """What a caller wants to hear of while a sweep goes on; all are optional.
 
     Attributes:
-        name: of the grid, such as `fig4d`.
-        networks: name of each network and the settings that make it.
-        noise_std: noise levels, fraction of max|w|, in training and test alike.
-        seeds: seeds of devices, weights and batches.
-        settings: flat settings that all runs share.
-        preset: shipped preset beneath the settings, or None.
+        on_plan: called with the grid of the store, the statuses found, and the cells
+            that are to be computed.
+        on_begin: called with the program that begins.
+        on_progress: called with (program, parts done, parts in all).
+        on_cell: called with what became of a cell, once it is stored.
     """
 
-    name: str
-    networks: Mapping[str, Mapping[str, Any]]
-    noise_std: tuple[float, ...]
-    seeds: tuple[int, ...]
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    preset: str | None = None
-
-    def programs(self) -> Iterator[list[Cell]]:
-        """Cells that train in one program, in the order they are computed.
-
-        They share network and seed, so data and batches, and differ in noise.
-        """
-        for network in self.networks:
-            for seed in self.seeds:
-                yield [(network, noise_std, seed) for noise_std in self.noise_std]
-
-    def cells(self) -> Iterator[Cell]:
-        """Every (network, noise_std, seed)."""
-        for program in self.programs():
-            yield from program
-
-    def position(self, cell: Cell) -> tuple[int, int, int]:
-        """Where a cell lies along the axes of the store."""
-        network, noise_std, seed = cell
-        return (
-            list(self.networks).index(network),
-            self.noise_std.index(noise_std),
-            self.seeds.index(seed),
-        )
-
-    def config(self, network: str, noise_std: float, seed: int) -> RunConfig:
-        """The configuration of one cell.
-
-        Raises:
-            InputError: a setting breaks a rule.
-        """
-        cell = {"noise_std": noise_std, "seed": seed}
-        flags = {**self.networks[network], **self.settings, **cell}
-        return resolve(flags, preset=self.preset)
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 (hex) over the configurations of all cells."""
-        prints = [self.config(*cell).fingerprint for cell in self.cells()]
-        return fingerprint({"name": self.name, "cells": prints})
+    on_plan: Callable[[Grid, np.ndarray, list[Index]], None] = lambda g, s, todo: None
+    on_begin: Callable[[Program], None] = lambda program: None
+    on_progress: Callable[[Program, int, int], None] = lambda p, done, total: None
+    on_cell: Callable[[Outcome], None] = lambda outcome: None
 
 
-def fig4d_grid(
-    dataset: str,
+@dataclass(frozen=True)
+class Engine:
+    """Where programs are computed.
+
+    Attributes:
+        workers: processes on this machine; 0 computes in this one.
+        scheduler: address of a running dask scheduler instead.
+        dashboard: serve dask's page, on loopback.
+    """
+
+    workers: int = 0
+    scheduler: str | None = None
+    dashboard: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a sweep would do.
+
+    Attributes:
+        grid: of the store: what it holds and what is asked for.
+        asked: cells that are asked for.
+        configs: of every cell of the grid.
+        study: what is done with them.
+        status: of every cell, as the store has it.
+    """
+
+    grid: Grid
+    asked: list[Index]
+    configs: dict[Index, Any]
+    study: Study
+    status: np.ndarray
+
+    def todo(self, *, retry_failed: bool) -> list[Index]:
+        """Cells asked for that are not done."""
+        skipped = {schema.DONE} if retry_failed else {schema.DONE, schema.FAILED}
+        return [cell for cell in self.asked if self.status[cell] not in skipped]
+
+
+def plan(
+    grid: Grid | None,
+    out: str | Path,
     *,
-    seeds: tuple[int, ...] | None = None,
-    noise_std: tuple[float, ...] | None = None,
-    settings: Mapping[str, Any] | None = None,
-    preset: str | None = None,
-) -> Grid:
-    """The paper's noise figure, or a smaller one of the same shape.
+    only: Mapping[str, Any] | None = None,
+    study: Study | None = None,
+) -> Plan:
+    """Check a grid against the folder's store, and every cell against its rules.
 
     Args:
-        dataset: `shd` is the paper's grid: D2 (256 inputs, tau_mem 15 ms) and D1 (700
-            inputs, 20 ms), five noise levels, seeds 42, 50, 9. On `synthetic`, two
-            smaller networks, three levels and two seeds show its shape in minutes.
-        seeds: other seeds.
-        noise_std: other noise levels.
-        settings: flat settings for all runs, such as nb_epochs; not the axes.
-        preset: shipped preset beneath the settings.
+        grid: what is asked for; None for what the store holds.
+        out: folder of the sweep, which may not exist yet.
+        only: axis name to label; cells with other coordinates are not asked for.
+        study: other than the grid's own, for tests.
 
     Raises:
-        InputError: a setting that is an axis of the grid.
+        InputError: no grid, another than the store's, or a cell that breaks a rule.
     """
-    if dataset == "shd":
-        networks = {
-            "D2": {"n_in": 256, "tau_mem": 15e-3},
-            "D1": {"n_in": 700, "tau_mem": 20e-3},
-        }
-        levels, all_seeds = (0.0, 0.05, 0.1, 0.15, 0.2), (42, 50, 9)
-    else:
-        networks = {"32 inputs": {"n_in": 32}, "64 inputs": {"n_in": 64}}
-        levels, all_seeds = (0.0, 0.1, 0.2), (42, 50)
-    fixed = {"dataset", schema.NOISE, schema.SEED}.union(*networks.values())
-    for key in settings or {}:
-        if key in fixed:
-            raise InputError(f"{key} is an axis of fig4d's grid and must not be set")
-    return Grid(
-        name="fig4d",
-        networks=networks,
-        noise_std=levels if noise_std is None else noise_std,
-        seeds=all_seeds if seeds is None else seeds,
-        settings={"dataset": dataset, **(settings or {})},
-        preset=preset,
-    )
+    path = Path(out) / STORE
+    held = read_head(path) if (path / "zarr.json").exists() else None
+    if grid is None and held is None:
+        raise InputError(f"a new sweep needs a grid, and {out} holds none")
+    asked_grid = grid if grid is not None or held is None else held.grid
+    assert asked_grid is not None
+    whole = asked_grid
+    if held is not None:
+        try:
+            whole = united(held.grid, asked_grid)
+        except InputError as error:
+            raise InputError(
+                f"out must hold the same grid to be continued, but {out} holds another:"
+                f" {error}; name a new folder with --out, or set this one aside with"
+                " --force-new"
+            ) from None
+    study = study or study_of(whole.study)
+    configs = check_cells(whole, study)
+    status = np.zeros(whole.shape, np.int8)
+    if held is not None:
+        corner = tuple(slice(n) for n in held.grid.shape)
+        status[corner] = SweepStore(path).status()
+    asked = [cell for cell in _asked(whole, asked_grid, only or {})]
+    return Plan(whole, asked, configs, study, status)
 
 
-def open_sweep(folder: str | Path) -> xr.Dataset:
-    """The sweep's store, in memory.
-
-    Raises:
-        InputError: there is none, or it cannot be read.
-    """
-    path = Path(folder) / STORE
-    if not (path / "zarr.json").is_file():
-        raise InputError(f"out must hold a sweep ({STORE}), got {folder}")
-    try:
-        with xr.open_zarr(path, consolidated=False, chunks=None) as dataset:
-            return dataset.load()
-    except Exception as error:
-        raise InputError(f"sweep {path} cannot be read: {error}") from None
-
-
-def n_missing(grid: Grid, folder: str | Path) -> int:
-    """How many cells of the grid are still to be computed.
-
-    Raises:
-        InputError: the folder's store cannot be read.
-    """
-    total = sum(1 for _ in grid.cells())
-    if not (Path(folder) / STORE).exists():
-        return total
-    return total - int((open_sweep(folder)[schema.STATUS] == schema.DONE).sum())
+def _asked(whole: Grid, grid: Grid, only: Mapping[str, Any]) -> Iterator[Index]:
+    """The asked grid's cells by their places in the whole one."""
+    places = [
+        [axis.labels.index(label) for label in part.labels]
+        for axis, part in zip(whole.axes, grid.axes, strict=True)
+    ]
+    for cell in grid.select(only):
+        yield tuple(place[i] for place, i in zip(places, cell, strict=True))
 
 
 def run_sweep(
-    grid: Grid,
+    grid: Grid | None,
     out: str | Path,
     *,
-    on_cell: Callable[[str, float, int, xr.Dataset | None], None],
-    watch: Watch = Watch(),  # noqa: B008  frozen, holds no state
-) -> xr.Dataset:
-    """Compute the cells of a grid that are missing; returns the whole sweep.
-
-    The noise levels of one network and seed train in one program, on the same batches.
+    engine: Engine = Engine(),
+    only: Mapping[str, Any] | None = None,
+    retry_failed: bool = False,
+    study: Study | None = None,
+    watch: SweepWatch = SweepWatch(),
+) -> Path:
+    """Compute the cells that are missing; returns the path of the store.
 
     Args:
-        grid: what to run.
-        out: folder of the sweep; continued if it holds the same grid.
-        on_cell: called with (network, noise_std, seed, result); the result is None
-            when the cell begins. Cells of one seed and network begin together.
-        watch: callbacks of each run.
+        grid: what to run; None to go on with what the folder holds. Labels that the
+            store does not have yet are added to it.
+        out: folder of the sweep.
+        engine: where programs are computed.
+        only: axis name to label; cells with other coordinates are left.
+        retry_failed: compute failed cells again.
+        study: other than the grid's own, for tests.
+        watch: callbacks.
 
     Raises:
-        InputError: the folder holds another grid.
+        InputError: the grid, the folder or the scheduler cannot be used.
+        BusyError: another process works on this sweep.
+        StorageError: the disk refused; finished cells are intact.
+    """
+    out = output_folder(out).absolute()
+    plan(grid, out, only=only, study=study)  # refuse before anything is written
+    with disk_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+    with owned(out):
+        recover(out / STORE)
+        clear_litter(out)
+        planned = plan(grid, out, only=only, study=study)
+        _prepare(planned, out / STORE, retry_failed=retry_failed)
+        todo = planned.todo(retry_failed=retry_failed)
+        watch.on_plan(planned.grid, planned.status, todo)
+        if todo:
+            for outcome in _outcomes(planned, out, todo, engine, watch):
+                watch.on_cell(outcome)
+    return out / STORE
+
+
+def _prepare(planned: Plan, path: Path, *, retry_failed: bool) -> None:
+    """Write the empty store, or check the one that is there and give it its size."""
+    layout = planned.study.layout(planned.configs.values())
+    if not path.exists():
+        head = Head(planned.grid, (planned.grid.shape,), built_by())
+        with replacing(path) as scratch:
+            create(scratch, head, layout)
+        return
+    head = read_head(path)
+    changed = _other_builder(head.built_by, built_by())
+    changes = bool(planned.todo(retry_failed=retry_failed))
+    if changed and changes:
+        raise InputError(
+            "a sweep must be continued by what began it; changed: "
+            + "; ".join(changed)
+            + ". Set the folder aside and begin anew with --force-new"
+        )
+    if planned.grid.shape != head.grid.shape or (head.packed and changes):
+        extend(path, planned.grid, layout)
+
+
+def _outcomes(
+    planned: Plan, out: Path, todo: list[Index], engine: Engine, watch: SweepWatch
+) -> Iterator[Outcome]:
+    head = read_head(out / STORE)
+    jobs = programs(planned.grid, head.shapes, planned.study, planned.configs, todo)
+    study, configs = planned.study, planned.configs
+    if engine.workers == 0 and engine.scheduler is None:
+        for job in jobs:
+            watch.on_begin(job)
+            task = Task(job, out, study, tuple(configs[cell] for cell in job.cells))
+            yield from run_program(task, partial(watch.on_progress, job))
+        return
+    from denram.analysis.workers import joined_cluster, local_cluster, run_on
+
+    if engine.scheduler is not None:
+        cluster = joined_cluster(engine.scheduler)
+    else:
+        cluster = local_cluster(engine.workers, dashboard=engine.dashboard)
+    with cluster as client:
+        for outcomes in run_on(
+            client,
+            jobs,
+            out=out,
+            study=study,
+            configs=configs,
+            on_begin=watch.on_begin,
+            on_progress=watch.on_progress,
+        ):
+            yield from outcomes
+
+
+@contextmanager
+def owned(out: Path) -> Iterator[None]:
+    """Hold a sweep's folder against other processes.
+
+    Raises:
+        BusyError: another process holds it.
         StorageError: the disk refused.
     """
-    out = output_folder(out)
-    _create(grid, out)
-    cache: dict[str, Splits] = {}
-    status = open_sweep(out)[schema.STATUS].transpose(*schema.CELL).values
-    for program in grid.programs():
-        missing = [
-            cell for cell in program if status[grid.position(cell)] != schema.DONE
-        ]
-        if not missing:
-            continue
-        for cell in missing:
-            on_cell(*cell, None)
-        configs = [grid.config(*cell) for cell in program]
-        # finished cells are in the program too: the others' bits depend on its shape
-        results = run_together(
-            configs,
-            [out / CELLS / config.fingerprint[:16] for config in configs],
-            resume=True,
-            splits=_splits(configs[0], cache),
-            watches=[watch] * len(configs),
-        )
-        for cell, result in zip(program, results, strict=True):
-            if cell in missing:
-                _write_cell(out / STORE, _region(grid.position(cell)), result)
-                on_cell(*cell, result)
-    return open_sweep(out)
+    lock = filelock.FileLock(out / _LOCK)
+    with disk_errors(out):
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise BusyError(f"out must not be in use, but {_owner(out)}") from None
+    owner = {"pid": os.getpid(), "host": socket.gethostname()}
+    with disk_errors(out):
+        (out / _OWNER).write_text(json.dumps(owner), encoding="utf-8")
+    try:
+        yield
+    finally:
+        (out / _OWNER).unlink(missing_ok=True)
+        lock.release()
 
 
-def _region(position: tuple[int, int, int]) -> dict[str, slice]:
-    return {
-        name: slice(index, index + 1)
-        for name, index in zip(schema.CELL, position, strict=True)
-    }
+def _owner(out: Path) -> str:
+    try:
+        owner = json.loads((out / _OWNER).read_text(encoding="utf-8"))
+        who = f"process {owner['pid']} on {owner['host']}"
+    except (OSError, ValueError, KeyError):
+        who = "another process"
+    return f"{who} works on {out}"
 
 
-def _splits(config: RunConfig, cache: dict[str, Splits]) -> Splits:
-    """The data of a run; the last set stays in memory for runs that share it."""
-    seed = config.seed if config.data.split == "published" else 0
-    key = fingerprint({"data": config.data, "n_in": config.map.n_in, "seed": seed})
-    if key not in cache:
-        cache.clear()
-        cache[key] = load(
-            config.data,
-            n_in=config.map.n_in,
-            timestep_s=config.map.timestep,
-            seed=config.seed,
-        )
-    return cache[key]
+def built_by() -> dict[str, str]:
+    """Library versions and a digest of the code that results depend on."""
+    package, found = Path(__file__).parents[1], hashlib.sha256()
+    # beside this room in a checkout, and in the installed package
+    for room in _ROOMS:
+        for file in sorted((package / room).rglob("*.py")):
+            found.update(file.relative_to(package).as_posix().encode())
+            found.update(file.read_bytes())
+    return {**versions(), "code": found.hexdigest()[:16]}
 
 
-def _create(grid: Grid, out: Path) -> None:
-    """Write the template, or check that it is this grid's."""
-    print_ = grid.fingerprint
-    if (out / STORE).exists():
-        held = open_sweep(out).attrs.get("fingerprint")
-        if held != print_:
-            raise InputError(
-                f"out must hold the same grid to be continued, but {out} holds another;"
-                " name a new folder with --out"
-            )
-        return
-    first = grid.config(*next(grid.cells()))
-    published = first.fit.evaluation == "published"
-    dataset = schema.template(
-        list(grid.networks),
-        list(grid.noise_std),
-        list(grid.seeds),
-        1 if published else first.fit.eval_draws,
-    )
-    dataset.attrs = {
-        "grid": grid.name,
-        "fingerprint": print_,
-        "settings": json.dumps({"preset": grid.preset, **grid.settings}),
-        "networks": json.dumps({k: dict(v) for k, v in grid.networks.items()}),
-        "versions": json.dumps(versions()),
-    }
-    with replacing(out / STORE) as scratch:
-        dataset.to_zarr(
-            scratch, mode="w-", consolidated=False, encoding=_encoding(dataset)
-        )
+def _other_builder(held: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """What changed, leaving out releases that only mend: 0.10.2 to 0.10.3."""
+
+    def essence(name: str, version: str) -> str:
+        return version if name == "code" else ".".join(version.split(".")[:2])
+
+    return [
+        f"{name} {held.get(name)} -> {now[name]}"
+        for name in now
+        if essence(name, held.get(name, "")) != essence(name, now[name])
+    ]
 
 
-def _encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
-    """One chunk per cell, so that no two writers share one; checksums on."""
-    from zarr.codecs import ZstdCodec
+def set_aside(out: Path) -> Path | None:
+    """Give a sweep's folder another name, so that a new one can take its place.
 
-    codec = [ZstdCodec(level=3, checksum=True)]
-    encoding: dict[str, dict[str, Any]] = {}
-    for name, variable in dataset.data_vars.items():
-        n_cell = len(schema.CELL)
-        chunks = (1,) * n_cell + variable.shape[n_cell:]
-        encoding[str(name)] = {"compressors": codec, "chunks": chunks}
-    return encoding
-
-
-def _write_cell(path: Path, region: dict[str, slice], result: xr.Dataset) -> None:
-    """Write one cell's values, then its status."""
-    values = {
-        schema.TEST: result["test_accuracy"].values,
-        schema.VALID: result.attrs["best_valid_accuracy"],
-        schema.CLEAN: result.attrs["test_accuracy_without_noise"],
-        schema.BEST: result.attrs["best_epoch"],
-        schema.EPOCHS: result.sizes["epoch"],
-    }
-    with disk_errors(path):
-        _write_region(path, region, values)
-        _write_region(path, region, {schema.STATUS: schema.DONE})
-        _note_protocol(path, result)
+    Raises:
+        BusyError: another process works on it.
+        StorageError: the disk refused.
+    """
+    if not out.exists():
+        return None
+    with owned(out), disk_errors(out):
+        n = 1
+        while (new := out.with_name(f"{out.name}.old-{n}")).exists():
+            n += 1
+        os.replace(out, new)
+    return new
 
 
-def _write_region(
-    path: Path, region: dict[str, slice], values: Mapping[str, Any]
-) -> None:
-    cell = {}
-    for name, value in values.items():
-        array = np.asarray(value, np.float64)
-        dims = (*schema.CELL, schema.DRAW)[: 3 + array.ndim]
-        cell[name] = (dims, array.reshape(1, 1, 1, *array.shape))
-    xr.Dataset(cell).to_zarr(path, region=region, consolidated=False)
+def repair(path: Path, cells: list[Index]) -> None:
+    """Take damaged cells as missing, so that the next run computes them again.
 
-
-def _note_protocol(path: Path, result: xr.Dataset) -> None:
-    """Keep beside the numbers what data they are on, and how they came about."""
-    import zarr
-
-    group = zarr.open_group(path, mode="r+", use_consolidated=False)
-    if "dataset" not in group.attrs:
-        noted = ("dataset", "protocol")
-        group.attrs.update({key: result.attrs[key] for key in noted})
+    Raises:
+        BusyError: another process works on the sweep.
+        StorageError: the disk refused.
+    """
+    with owned(path.parent), disk_errors(path):
+        store = SweepStore(path)
+        if store.head.packed:
+            raise StorageError(f"{path} is packed and cannot be repaired")
+        for cell in cells:
+            store.forget(cell)

@@ -295,14 +295,9 @@ def floor(n_in: int, figures: dict[str, Any]) -> dict[str, float]:
     """Least time of a step: its products at the peak, then its traffic."""
     post, batch = 20, BATCH
     transform = delay_line.plan(N_STEPS, 200, batch=batch, post=post)
-    phases, n_freq = transform.phases, transform.n_freq
-    half = -(-N_STEPS // phases), -(-201 // phases), -(-350 // phases)
-    rows = 2 * n_freq * phases
-    multiplications = (
-        rows * n_in * half[0] * batch  # input to spectrum
-        + 2 * rows * n_in * half[1] * post  # kernel to spectrum, and its gradient
-        + 2 * n_freq * (2 * phases * batch) * (2 * phases * post) * n_in  # products
-        + 2 * rows * half[2] * batch * post  # currents to time, and their gradient
+    rows = 2 * transform.n_freq * transform.phases
+    multiplications = delay_line.multiplications(
+        transform, batch=batch, pre=n_in, post=post
     )
     spectra = 4 * rows * n_in * (batch + post)
     # each spectrum written once, read once forward; the input's once more backward

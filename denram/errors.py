@@ -19,6 +19,12 @@ class StorageError(DenRAMError, OSError):
     exit_code = 1
 
 
+class BusyError(DenRAMError):
+    """Another process works in this folder; try again later."""
+
+    exit_code = 75
+
+
 class DivergedError(DenRAMError, ArithmeticError):
     """Training met a non-finite loss; the last good checkpoint is kept."""
 

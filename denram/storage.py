@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -127,7 +128,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def clear_litter(folder: Path) -> None:
     """Remove what writers that were killed left below a folder nobody else uses."""
-    for scratch in list(folder.rglob(".*.partial")):
+    for scratch in list(folder.rglob("*.partial")):
         _remove(scratch)
 
 
@@ -168,6 +169,11 @@ def require_memory(needed_bytes: int, what: str) -> None:
         )
 
 
+@cache
+def _version(name: str) -> str:
+    return metadata.version(name)
+
+
 def versions() -> dict[str, str]:
     """Versions of this package and of the libraries that decide the numbers."""
-    return {name: metadata.version(name) for name in _VERSIONED}
+    return {name: _version(name) for name in _VERSIONED}

@@ -99,6 +99,28 @@ def plan(n_steps: int, max_delay: int, *, batch: int, post: int) -> Transform:
     return Transform(n_steps, max_delay, phases=1, dft_matrix=False)
 
 
+def multiplications(transform: Transform, *, batch: int, pre: int, post: int) -> int:
+    """Multiply-adds of a training step in the engine, its transforms as products.
+
+    Args:
+        transform: from `plan`.
+        batch: samples per batch.
+        pre: inputs.
+        post: outputs.
+    """
+    phases, n_freq = transform.phases, transform.n_freq
+    n_in = -(-transform.n_steps // phases)
+    n_kernel = -(-(transform.max_delay + 1) // phases)
+    n_out = -(-(transform.n_steps + transform.max_delay) // phases)
+    rows = 2 * n_freq * phases
+    return (
+        rows * pre * n_in * batch  # input to spectrum
+        + 2 * rows * pre * n_kernel * post  # kernel to spectrum, and its gradient
+        + 2 * n_freq * (2 * phases * batch) * (2 * phases * post) * pre  # products
+        + 2 * rows * n_out * batch * post  # currents to time, and their gradient
+    )
+
+
 def input_spectrum(
     x: Num[Array, "time batch pre"], transform: Transform
 ) -> Float[Array, "freq phases_two_batch pre"]:

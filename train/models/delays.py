@@ -181,6 +181,16 @@ def memory_bytes(
     return 4 * (3 * n_transform * columns + 12 * members * math.prod(chip.shape))
 
 
+def step_multiplications(chip: MapConfig, *, batch_size: int, n_steps: int) -> int:
+    """Multiply-adds of one training step, from which its time is estimated."""
+    transform = delay_line.plan(
+        n_steps, chip.max_delay, batch=batch_size, post=chip.n_out
+    )
+    return delay_line.multiplications(
+        transform, batch=batch_size, pre=chip.n_in, post=chip.n_out
+    )
+
+
 def build(
     config: NetworkConfig,
     noise: NoiseConfig,

@@ -1,0 +1,366 @@
+"""A sweep on disk: one zarr group whose every cell is written once, its status last.
+
+Along the axes of the grid every chunk holds one cell and there are no shards, so no two
+writers ever touch the same file. Results lie in the root group and depend on the grid
+alone; what differs from run to run (time, host, versions) lies in `provenance`.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import google_crc32c
+import numpy as np
+import xarray as xr
+import zarr
+from zarr.codecs import Crc32cCodec, ZstdCodec
+
+from denram.analysis import schema
+from denram.analysis.grid import Grid, Index
+from denram.analysis.study import Layout, Values, Variable
+from denram.errors import InputError, StorageError
+from denram.storage import disk_errors, require_memory
+
+FORMAT = 1  # of the store; a newer one is refused
+_STATUS = Variable(dtype="int8", fill=schema.MISSING, text="written last")
+_RECORD = Variable(dtype=str, fill="", text="how the cell came about, as JSON")
+_WALL = Variable(units="s", text="time of the cell's program over its cells")
+_SCALAR_BYTES = 16  # up to this size a chunk is not worth compressing
+
+
+@dataclass(frozen=True)
+class Head:
+    """What a store says of itself.
+
+    Attributes:
+        grid: what it is to hold.
+        shapes: of the grid, at creation and after each extension; cells that were added
+            later never share a program with earlier ones.
+        built_by: library versions and code that the results depend on.
+        packed: whether many cells share a chunk; such a store is only read.
+    """
+
+    grid: Grid
+    shapes: tuple[Index, ...]
+    built_by: Mapping[str, str]
+    packed: bool = False
+
+    def attrs(self) -> dict[str, Any]:
+        """As the root group's attributes."""
+        return {
+            "format": FORMAT,
+            "grid": self.grid.name,
+            "study": self.grid.study,
+            "definition": json.dumps(self.grid.as_dict()),
+            "fingerprint": self.grid.fingerprint,
+            "shapes": [list(shape) for shape in self.shapes],
+            "built_by": json.dumps(self.built_by, sort_keys=True),
+            "packed": self.packed,
+        }
+
+
+def create(path: Path, head: Head, layout: Layout) -> None:
+    """Write an empty store: all metadata and coordinates, no cell.
+
+    Args:
+        path: of the group, which must not exist.
+        head: what the store says of itself.
+        layout: what a cell holds.
+    """
+    grid = head.grid
+    auxiliary = [k for a in grid.axes for k in a.keys if k != a.name]
+    attrs = head.attrs()
+    if auxiliary:
+        attrs["coordinates"] = " ".join(auxiliary)
+    root = zarr.open_group(path, mode="w-", attributes=attrs)
+    for axis in grid.axes:
+        _coordinate(root, axis.name, axis.name, axis.labels)
+        for key, values in axis.keys.items():
+            if key != axis.name:
+                _coordinate(root, key, axis.name, values)
+    for name, values in layout.coords.items():
+        _coordinate(root, name, name, values)
+    for name, variable in layout.variables.items():
+        _cell_array(root, name, variable, head)
+    _cell_array(root, schema.STATUS, _STATUS, head)
+    root[schema.STATUS].attrs.update(
+        {"flag_values": [0, 1, 2], "flag_meanings": "missing done failed"}
+    )
+    beside = root.create_group(schema.PROVENANCE)
+    _cell_array(beside, schema.RECORD, _RECORD, head)
+    _cell_array(beside, schema.WALL, _WALL, head)
+
+
+def _coordinate(group: zarr.Group, name: str, dim: str, values: Any) -> None:
+    plain = list(values)
+    if not all(isinstance(v, bool | int | float) for v in plain):
+        plain = [v if isinstance(v, str) else json.dumps(v) for v in plain]
+    array = np.array(plain)
+    text = array.dtype.kind == "U"
+    made = group.create_array(
+        name,
+        shape=array.shape,
+        chunks=array.shape,
+        dtype=str if text else array.dtype,
+        dimension_names=(dim,),
+        attributes={"units": schema.UNITS.get(name, "1")},
+        compressors=_codecs(text, array.nbytes),
+    )
+    made[:] = array.astype(object) if text else array
+
+
+def _codecs(text: bool, nbytes: int) -> list[Any]:
+    check = Crc32cCodec()
+    small = not text and nbytes <= _SCALAR_BYTES
+    return [check] if small else [ZstdCodec(level=3), check]
+
+
+def _cell_array(group: zarr.Group, name: str, variable: Variable, head: Head) -> None:
+    grid = head.grid
+    chunks = (1,) * len(grid.shape) + variable.shape
+    shards = None
+    text = variable.dtype is str
+    itemsize = 64 if text else np.dtype(variable.dtype).itemsize
+    if head.packed:
+        chunks, shards = _packed_chunks(grid.shape, variable.shape, itemsize), None
+    group.create_array(
+        name,
+        shape=(*grid.shape, *variable.shape),
+        chunks=chunks,
+        shards=shards,
+        dtype=variable.dtype,
+        fill_value=variable.fill,
+        dimension_names=(*grid.dims, *variable.dims),
+        attributes={"units": variable.units, "long_name": variable.text},
+        compressors=_codecs(text, itemsize * math.prod(chunks)),
+        # a chunk that equals the fill is a file too: absent then means lost
+        config={"write_empty_chunks": True},
+    )
+
+
+def _packed_chunks(shape: Index, inner: Index, itemsize: int) -> Index:
+    """Chunks of at most 1 MB, whole along the last axes."""
+    left = max(1, 2**20 // (itemsize * max(1, math.prod(inner))))
+    chunks = []
+    for n in reversed(shape):
+        chunks.append(min(n, left))
+        left = max(1, left // n)
+    return (*reversed(chunks), *inner)
+
+
+class SweepStore:
+    """An open store, to write cells to and to ask what is done.
+
+    Args:
+        path: of the zarr group.
+
+    Raises:
+        InputError: there is none, or it was written by a newer version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.head = read_head(path)
+        self._root = zarr.open_group(path, mode="r+")
+        self._arrays: dict[str, zarr.Array] = {}
+
+    def _array(self, name: str) -> zarr.Array:
+        if name not in self._arrays:
+            array = self._root[name]
+            assert isinstance(array, zarr.Array)
+            self._arrays[name] = array.with_config({"write_empty_chunks": True})
+        return self._arrays[name]
+
+    def write(self, cell: Index, values: Values, record: Mapping[str, Any]) -> None:
+        """Store a finished cell; it counts as done only when all of it is written.
+
+        Raises:
+            StorageError: the disk refused.
+        """
+        with disk_errors(self.path):
+            for name, value in values.items():
+                self._put(name, cell, value)
+            self._note(cell, record)
+            self._put(schema.STATUS, cell, schema.DONE)
+
+    def fail(self, cell: Index, record: Mapping[str, Any]) -> None:
+        """Mark a cell as failed; its record holds the reason.
+
+        Raises:
+            StorageError: the disk refused.
+        """
+        with disk_errors(self.path):
+            self._note(cell, record)
+            self._put(schema.STATUS, cell, schema.FAILED)
+
+    def forget(self, cell: Index) -> None:
+        """Take a cell as missing, to be computed again."""
+        chunk_path(self.path, schema.STATUS, cell).unlink(missing_ok=True)
+
+    def _note(self, cell: Index, record: Mapping[str, Any]) -> None:
+        self._put(f"{schema.PROVENANCE}/{schema.RECORD}", cell, json.dumps(record))
+        wall_s = record.get(schema.WALL)
+        wall_s = math.nan if wall_s is None else wall_s
+        self._put(f"{schema.PROVENANCE}/{schema.WALL}", cell, wall_s)
+
+    def _put(self, name: str, cell: Index, value: Any) -> None:
+        array = self._array(name)
+        inner = array.shape[len(cell) :]
+        if not inner:
+            array[cell] = value
+            return
+        value = np.asarray(value)
+        full = np.full(inner, array.fill_value, array.dtype)
+        full[tuple(slice(n) for n in value.shape)] = value
+        array[cell] = full
+
+    def status(self) -> np.ndarray:
+        """Status of every cell, int8, in the shape of the grid."""
+        return read_scalars(self.path, schema.STATUS)
+
+    def record(self, cell: Index) -> dict[str, Any]:
+        """How a cell came about; empty if it did not."""
+        text = str(self._array(f"{schema.PROVENANCE}/{schema.RECORD}")[cell][()])
+        return json.loads(text) if text else {}
+
+
+def read_head(path: Path) -> Head:
+    """What the store at this path says of itself.
+
+    Raises:
+        InputError: no store, of a newer format, or damaged.
+    """
+    file = path / "zarr.json"
+    if not file.is_file():
+        raise InputError(f"store must be a sweep's zarr group, got {path}")
+    try:
+        attrs = json.loads(file.read_text(encoding="utf-8"))["attributes"]
+        written = attrs.get("format", 0)
+        if written == FORMAT:
+            return Head(
+                grid=Grid.from_dict(json.loads(attrs["definition"])),
+                shapes=tuple(tuple(shape) for shape in attrs["shapes"]),
+                built_by=json.loads(attrs["built_by"]),
+                packed=attrs["packed"],
+            )
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        reason = str(error) or type(error).__name__
+        raise InputError(f"sweep {path} cannot be read: {reason}") from None
+    raise InputError(
+        f"sweep {path} must be of format {FORMAT}, got {written!r}; "
+        "a newer version of this toolkit may have written it"
+    )
+
+
+def chunk_path(path: Path, name: str, cell: Index, n_inner: int = 0) -> Path:
+    """The file of one cell in an unpacked store."""
+    parts = [str(i) for i in (*cell, *(0,) * n_inner)]
+    return path.joinpath(*name.split("/"), "c", *parts)
+
+
+def read_scalars(path: Path, name: str) -> np.ndarray:
+    """One number per cell of the whole grid.
+
+    An unpacked store is read file by file, without the machinery of arrays: several
+    times faster, which is what a large store needs to open at once.
+
+    Raises:
+        InputError: the array cannot be read; a damaged chunk is named.
+    """
+    try:
+        array = zarr.open_array(path / name, mode="r")
+        if math.prod(array.chunks) > 1:
+            return np.asarray(array[...])
+    except Exception as error:
+        raise InputError(f"sweep {path / name} cannot be read: {error}") from None
+    values = np.full(array.shape, array.fill_value, array.dtype)
+    order = array.dtype.newbyteorder("<")
+    for cell, file in _chunk_files(path / name / "c", len(array.shape)):
+        content = file.read_bytes()
+        body, check = content[:-4], content[-4:]
+        if google_crc32c.value(body) != int.from_bytes(check, "little"):
+            raise InputError(
+                f"{file} is damaged (cell {cell}); denram-analyze verify names them"
+            )
+        values[cell] = np.frombuffer(body, order)[0]
+    return values
+
+
+def _chunk_files(folder: Path, depth: int) -> Iterator[tuple[Index, Path]]:
+    """Every chunk below a folder with its position; litter is passed over."""
+    if not folder.is_dir():
+        return
+    for entry in folder.iterdir():
+        if not entry.name.isdecimal():
+            continue
+        if depth == 1:
+            yield (int(entry.name),), entry
+        else:
+            for cell, file in _chunk_files(entry, depth - 1):
+                yield (int(entry.name), *cell), file
+
+
+def open_sweep(path: str | Path) -> xr.Dataset:
+    """A sweep in memory, cells that are not done NaN.
+
+    Args:
+        path: of the store, or of the folder that holds it.
+
+    Raises:
+        InputError: there is none, it cannot be read, or it would not fit in memory.
+    """
+    path = store_path(path)
+    read_head(path)
+    try:
+        with xr.open_zarr(path, consolidated=False, chunks=None) as dataset:
+            require_memory(4 * dataset.nbytes, f"the sweep {path}")
+            return dataset.load()
+    except InputError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"sweep {path} cannot be read: {reason}; denram-analyze verify {path}"
+            " names damaged cells"
+        ) from None
+
+
+STORE = "sweep.zarr"
+
+
+def store_path(path: str | Path) -> Path:
+    """The store itself, given it or the folder that holds it.
+
+    Raises:
+        InputError: neither.
+    """
+    path = Path(path)
+    for candidate in (path, path / STORE):
+        if (candidate / "zarr.json").is_file():
+            return candidate
+    raise InputError(f"store must be a sweep or its folder ({STORE}), got {path}")
+
+
+def results_sha256(path: Path) -> str:
+    """SHA-256 (hex) over every file of the results; provenance does not count."""
+    found = hashlib.sha256()
+    for file in sorted(p for p in path.rglob("*") if p.is_file()):
+        name = file.relative_to(path)
+        if name.parts[0] != schema.PROVENANCE:
+            found.update(f"{name.as_posix()}\0".encode())
+            found.update(hashlib.sha256(file.read_bytes()).digest())
+    return found.hexdigest()
+
+
+def require_unpacked(path: Path, head: Head) -> None:
+    """Refuse to write to a packed store.
+
+    Raises:
+        StorageError: it is packed.
+    """
+    if head.packed:
+        raise StorageError(f"{path} is packed and can only be read")

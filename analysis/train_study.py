@@ -1,0 +1,214 @@
+"""Trainings as a study: accuracy, curves and confusion of each configuration."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import xarray as xr
+
+from denram.analysis import schema
+from denram.analysis.study import Layout, Values, Variable
+from denram.config import fingerprint
+from denram.train import FAMILIES, RunConfig, Watch, resolve, reuse_memory, run_together
+from denram.train.data import Splits, load
+
+# one program's memory, so that how cells are grouped does not depend on the machine
+PROGRAM_BYTES = 4e9
+_CURVES = ("train_loss", "train_accuracy", "valid_accuracy")
+_LOCK_WAIT_S = 600.0  # for a worker that was given up and is still at work
+# evaluation and what the products do not contain, over the products' own time; whole
+# runs on two cores take 1.3 to 2 times the arithmetic (benchmarks/delay_engine.py)
+_OVERHEAD = 1.7
+
+
+class TrainStudy:
+    """Train, score and keep one run per cell."""
+
+    name = "train"
+
+    def __init__(self) -> None:
+        self._splits: dict[str, Splits] = {}
+
+    def config(self, flags: Mapping[str, Any], preset: str | None) -> RunConfig:
+        """The run's configuration."""
+        return resolve(flags, preset=preset)
+
+    def layout(self, configs: Iterable[RunConfig]) -> Layout:
+        """Room for the longest training, the most draws and all test levels."""
+        n_epochs = n_draws = n_classes = 1
+        levels: list[float] = []
+        for config in configs:
+            published = config.fit.evaluation == "published"
+            n_epochs = max(n_epochs, config.fit.nb_epochs)
+            n_draws = max(n_draws, 1 if published else config.fit.eval_draws)
+            n_classes = max(n_classes, config.map.n_out)
+            new = config.noise.test_noise_levels
+            levels += [level for level in new if level not in levels]
+        variables = _variables(n_epochs, n_draws, n_classes, len(levels))
+        coords = {schema.TEST_LEVEL: levels} if levels else {}
+        return Layout(variables, coords)
+
+    def kin(self, config: RunConfig) -> str:
+        """Runs that differ in seed, noise or chip alone; seeds only if order is shared."""
+        free = config.fit.order_seed is not None and config.data.split != "published"
+        replace = msgspec.structs.replace
+        noise = replace(config.noise, noise_std=0.0, test_noise_std=None)
+        chip = replace(config.map, r_mu=1.0, r_std=0.0)
+        alike = replace(
+            config,
+            seed=0 if free else config.seed,
+            chip_seed=None,
+            noise=noise,
+            map=chip,
+        )
+        return alike.fingerprint
+
+    def most_together(self, config: RunConfig) -> int:
+        """As many as fit in `PROGRAM_BYTES`."""
+        most = 1
+        while most < 64 and self.memory_bytes(config, most + 1) <= PROGRAM_BYTES:
+            most += 1
+        return most
+
+    def memory_bytes(self, config: RunConfig, members: int) -> int:
+        """Memory of a training step."""
+        return FAMILIES[config.model].memory_bytes(
+            config.map,
+            batch_size=config.fit.batch_size,
+            n_steps=config.data.n_steps,
+            members=members,
+        )
+
+    def compute(
+        self,
+        configs: Sequence[RunConfig],
+        folders: Sequence[Path],
+        on_progress: Callable[[int, int], None],
+    ) -> list[Values]:
+        """Train the runs in one program, each in its own folder."""
+        reuse_memory()
+        nb_epochs = configs[0].fit.nb_epochs
+        watch = Watch(on_epoch=lambda row: on_progress(row.epoch + 1, nb_epochs))
+        results = run_together(
+            configs,
+            folders,
+            resume=True,
+            splits=self._data(configs[0]),
+            watches=[watch, *[Watch()] * (len(configs) - 1)],
+            wait_s=_LOCK_WAIT_S,
+        )
+        return [_values(result) for result in results]
+
+    def seconds(self, config: RunConfig) -> float:
+        """From the multiplications of all steps and this machine's own product."""
+        family = FAMILIES[config.model]
+        fit, data = config.fit, config.data
+        n_train, n_test = _sample_counts(config)
+        n_valid = int(n_train * data.val_fraction)
+        work = family.step_multiplications(
+            config.map, batch_size=fit.batch_size, n_steps=data.n_steps
+        )
+        steps = (n_train - n_valid) / fit.batch_size * fit.nb_epochs
+        # a forward pass is about a third of a step
+        seen = n_valid * fit.valid_draws * fit.nb_epochs
+        seen += n_test * fit.eval_draws * (1 + len(config.noise.test_noise_levels))
+        steps += seen / fit.batch_size / 3
+        return _OVERHEAD * steps * work / self._products_per_s
+
+    @cached_property
+    def _products_per_s(self) -> float:
+        """Multiply-adds per second of a large product, measured."""
+        import jax
+        import jax.numpy as jnp
+
+        n = 1024
+        a, times = jnp.ones((n, n), jnp.float32), []
+        product = jax.jit(jnp.matmul)
+        product(a, a).block_until_ready()
+        for _ in range(5):
+            began = time.perf_counter()
+            product(a, a).block_until_ready()
+            times.append(time.perf_counter() - began)
+        return n**3 / min(times)
+
+    def _data(self, config: RunConfig) -> Splits:
+        """The data of a run; the last set stays in memory for runs that share it."""
+        seed = config.seed if config.data.split == "published" else 0
+        chip = config.map
+        data = {"data": config.data, "n_in": chip.n_in, "dt": chip.timestep}
+        key = fingerprint({**data, "seed": seed})
+        if key not in self._splits:
+            self._splits.clear()
+            self._splits[key] = load(
+                config.data, n_in=chip.n_in, timestep_s=chip.timestep, seed=config.seed
+            )
+        return self._splits[key]
+
+
+def _sample_counts(config: RunConfig) -> tuple[int, int]:
+    """Samples in the training file and in the test file."""
+    if config.data.dataset == "synthetic":
+        return config.data.n_train, config.data.n_test
+    return 8156, 2264  # SHD's own
+
+
+def _variables(
+    n_epochs: int, n_draws: int, n_classes: int, n_levels: int
+) -> dict[str, Variable]:
+    shares = {
+        schema.VALID: "best validation accuracy, under the training noise",
+        schema.CLEAN: "test accuracy with the noise switched off",
+    }
+    counts = {
+        schema.BEST: "epoch whose parameters were kept",
+        schema.EPOCHS: "epochs trained",
+    }
+    draws = "test accuracy of each noise draw"
+    variables = {
+        schema.TEST: Variable((schema.DRAW,), (n_draws,), text=draws),
+        **{name: Variable(text=text) for name, text in {**shares, **counts}.items()},
+    }
+    for name in _CURVES:
+        units = "nat" if name == "train_loss" else "1"
+        text = f"{name.replace('_', ' ')} of each epoch"
+        curve = Variable((schema.EPOCH,), (n_epochs,), units=units, text=text)
+        variables[f"{schema.PER_EPOCH}{name}"] = curve
+    variables[schema.CONFUSION] = Variable(
+        ("true_class", "predicted_class"),
+        (n_classes, n_classes),
+        dtype="int32",
+        fill=-1,
+        text="test samples, summed over noise draws; -1 for classes that are not there",
+    )
+    if n_levels:
+        variables[schema.TEST_AT] = Variable(
+            (schema.TEST_LEVEL, schema.DRAW),
+            (n_levels, n_draws),
+            text="test accuracy at further noise levels",
+        )
+    for name in (schema.DATASET, schema.PROTOCOL):
+        variables[name] = Variable(dtype=str, fill="", text=f"{name} of the cell")
+    return variables
+
+
+def _values(result: xr.Dataset) -> Values:
+    """What a finished run contributes to its cell."""
+    attrs = result.attrs
+    values = {
+        schema.TEST: result["test_accuracy"].values,
+        schema.VALID: attrs["best_valid_accuracy"],
+        schema.CLEAN: attrs["test_accuracy_without_noise"],
+        schema.BEST: attrs["best_epoch"],
+        schema.EPOCHS: result.sizes["epoch"],
+        schema.CONFUSION: result["confusion"].values,
+        schema.DATASET: attrs["dataset"],
+        schema.PROTOCOL: attrs["protocol"],
+    }
+    for name in _CURVES:
+        values[f"{schema.PER_EPOCH}{name}"] = result[name].values
+    if "test_accuracy_at" in result:
+        values[schema.TEST_AT] = result["test_accuracy_at"].values
+    return values
