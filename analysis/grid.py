@@ -171,7 +171,7 @@ class Grid:
     def label(self, cell: Index) -> str:
         """A cell by its coordinates, such as `network=D2,noise_std=0.1,seed=42`."""
         pairs = zip(self.axes, cell, strict=True)
-        return ",".join(f"{axis.name}={axis.labels[i]}" for axis, i in pairs)
+        return ",".join(f"{axis.name}={spelt(axis.labels[i])}" for axis, i in pairs)
 
     def select(self, wanted: Mapping[str, Any]) -> Iterator[Index]:
         """Cells whose coordinates are the wanted ones.
@@ -189,11 +189,9 @@ class Grid:
                     f"axis must be one of {', '.join(self.dims)}, got {name!r}"
                 )
             axis = self.axes[self.dims.index(name)]
-            # text from a command line names a number as a number does
-            found = [i for i, x in enumerate(axis.labels) if str(x) == str(label)]
-            found = found or [i for i, x in enumerate(axis.labels) if x == label]
+            found = [i for i, x in enumerate(axis.labels) if _means(label, x)]
             if not found:
-                known = ", ".join(map(str, axis.labels[:20]))
+                known = ", ".join(map(spelt, axis.labels[:20]))
                 raise InputError(f"{name} must be one of {known}, got {label!r}")
             positions[self.dims.index(name)] = range(found[0], found[0] + 1)
         return itertools.product(*positions)
@@ -233,6 +231,26 @@ class Grid:
         """The grid of `as_dict`."""
         axes = tuple(Axis.from_dict(axis) for axis in values["axes"])
         return cls(**{**values, "axes": axes})
+
+
+def spelt(label: Any) -> str:
+    """A label as a person writes it; a number keeps its value."""
+    if type(label) is float:
+        short = f"{label:.6g}"
+        return short if float(short) == label else repr(label)
+    return str(label)
+
+
+def _means(text: Any, label: Any) -> bool:
+    """Whether a text, perhaps another spelling of a number, means a label."""
+    if text == label or str(text) == spelt(label):
+        return True
+    if type(label) not in (int, float):
+        return False
+    try:
+        return float(text) == label
+    except (TypeError, ValueError):
+        return False
 
 
 def differences(one: Grid, other: Grid) -> list[str]:

@@ -61,6 +61,11 @@ class MapStudy:
         _report(config)
         return time.perf_counter() - began
 
+    def headline(self, values: Values) -> str:
+        """Mean delay and wasted synapses."""
+        wasted = 100 * values["wasted_share"]
+        return f"mean delay {values['mean_delay_s']:.3g} s, {wasted:.1f} % wasted"
+
     def compute(
         self,
         configs: Sequence[RunConfig],

@@ -10,7 +10,9 @@ import os
 import platform
 import socket
 import time
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +24,7 @@ from denram.analysis import schema
 from denram.analysis.grid import Grid, Index
 from denram.analysis.study import Study
 from denram.analysis.sweep_store import STORE, SweepStore
-from denram.errors import DenRAMError, InputError
+from denram.errors import DenRAMError, DenRAMWarning, InputError
 from denram.storage import versions
 
 CELLS = "cells"
@@ -43,11 +45,17 @@ class Program:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a cell: `error` is empty if it is done."""
+    """What became of a cell.
+
+    Attributes:
+        cell: its position.
+        headline: its main result in words.
+        error: why it failed; empty if it is done.
+    """
 
     cell: Index
-    error: str
-    wall_s: float
+    headline: str = ""
+    error: str = ""
 
 
 def programs(
@@ -143,28 +151,37 @@ def _computed(store: SweepStore, task: Task, on_progress: Progress) -> list[Outc
     program, began = task.program, time.perf_counter()
     prints = [config.fingerprint for config in task.configs]
     folders = [task.out / CELLS / print_[:16] for print_ in prints]
-    results = task.study.compute(task.configs, folders, on_progress)
+    with heard() as told:
+        results = task.study.compute(task.configs, folders, on_progress)
     wall_s = (time.perf_counter() - began) / len(program.cells)
     outcomes = []
     for cell, print_, values in zip(program.cells, prints, results, strict=True):
         if cell in program.todo:
-            record = _record(print_, wall_s, len(program.cells), error="")
+            record = _record(print_, wall_s, len(program.cells), told=told)
             store.write(cell, values, record)
-            outcomes.append(Outcome(cell, "", wall_s))
+            outcomes.append(Outcome(cell, task.study.headline(values)))
     return outcomes
 
 
 def mark_failed(store: SweepStore, cell: Index, config: Any, error: str) -> Outcome:
     """Note in the store that a cell failed, and why."""
     store.fail(cell, _record(config.fingerprint, math.nan, 1, error=error))
-    return Outcome(cell, error, math.nan)
+    return Outcome(cell, error=error)
 
 
-def _record(print_: str, wall_s: float, n_cells: int, *, error: str) -> dict[str, Any]:
+def _record(
+    print_: str,
+    wall_s: float,
+    n_cells: int,
+    *,
+    error: str = "",
+    told: Sequence[str] = (),
+) -> dict[str, Any]:
     return {
         "fingerprint": print_,
         "status": "failed" if error else "done",
         "error": error,
+        "warnings": list(told),
         schema.WALL: None if math.isnan(wall_s) else wall_s,
         "program_cells": n_cells,
         "host": socket.gethostname(),
@@ -174,6 +191,22 @@ def _record(print_: str, wall_s: float, n_cells: int, *, error: str) -> dict[str
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions(),
     }
+
+
+@contextmanager
+def heard() -> Iterator[list[str]]:
+    """Collect what the toolkit warns of; other warnings go on as they would."""
+    told: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", DenRAMWarning)
+        yield told
+    for warning in caught:
+        if issubclass(warning.category, DenRAMWarning):
+            told.append(str(warning.message))
+        else:
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
 
 
 def reason(error: BaseException) -> str:

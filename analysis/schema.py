@@ -4,6 +4,7 @@ import numpy as np
 import xarray as xr
 
 NETWORK, NOISE, SEED, DRAW, EPOCH = "network", "noise_std", "seed", "draw", "epoch"
+FIG4D = (NETWORK, NOISE, SEED)  # its axes
 TEST, VALID, CLEAN = "test_accuracy", "valid_accuracy", "test_accuracy_without_noise"
 TEST_AT, TEST_LEVEL = "test_accuracy_at", "scored_noise_std"
 BEST, EPOCHS, CONFUSION = "best_epoch", "n_epochs", "confusion"

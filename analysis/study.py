@@ -94,6 +94,10 @@ class Study(Protocol):
         """
         ...
 
+    def headline(self, values: Values) -> str:
+        """A cell's main result, in a few words."""
+        ...
+
     def seconds(self, config: Any) -> float:
         """Estimated time to compute one cell on this machine, s."""
         ...

@@ -81,6 +81,7 @@ class Plan:
         configs: of every cell of the grid.
         study: what is done with them.
         status: of every cell, as the store has it.
+        shapes: of the store, at creation and after each extension, this one included.
     """
 
     grid: Grid
@@ -88,6 +89,7 @@ class Plan:
     configs: dict[Index, Any]
     study: Study
     status: np.ndarray
+    shapes: tuple[Index, ...]
 
     def todo(self, *, retry_failed: bool) -> list[Index]:
         """Cells asked for that are not done."""
@@ -136,7 +138,10 @@ def plan(
         corner = tuple(slice(n) for n in held.grid.shape)
         status[corner] = SweepStore(path).status()
     asked = [cell for cell in _asked(whole, asked_grid, only or {})]
-    return Plan(whole, asked, configs, study, status)
+    shapes = () if held is None else held.shapes
+    if not shapes or shapes[-1] != whole.shape:
+        shapes = (*shapes, whole.shape)
+    return Plan(whole, asked, configs, study, status, shapes)
 
 
 def _asked(whole: Grid, grid: Grid, only: Mapping[str, Any]) -> Iterator[Index]:
@@ -217,8 +222,7 @@ def _prepare(planned: Plan, path: Path, *, retry_failed: bool) -> None:
 def _outcomes(
     planned: Plan, out: Path, todo: list[Index], engine: Engine, watch: SweepWatch
 ) -> Iterator[Outcome]:
-    head = read_head(out / STORE)
-    jobs = programs(planned.grid, head.shapes, planned.study, planned.configs, todo)
+    jobs = programs(planned.grid, planned.shapes, planned.study, planned.configs, todo)
     study, configs = planned.study, planned.configs
     if engine.workers == 0 and engine.scheduler is None:
         for job in jobs:
@@ -282,10 +286,10 @@ def built_by() -> dict[str, str]:
     """Library versions and a digest of the code that results depend on."""
     package, found = Path(__file__).parents[1], hashlib.sha256()
     # beside this room in a checkout, and in the installed package
-    for room in _ROOMS:
-        for file in sorted((package / room).rglob("*.py")):
-            found.update(file.relative_to(package).as_posix().encode())
-            found.update(file.read_bytes())
+    files = [f for room in _ROOMS for f in sorted((package / room).rglob("*.py"))]
+    for file in [*files, *sorted((package / "analysis").glob("*_study.py"))]:
+        found.update(file.relative_to(package).as_posix().encode())
+        found.update(file.read_bytes())
     return {**versions(), "code": found.hexdigest()[:16]}
 
 

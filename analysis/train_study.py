@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import xarray as xr
 
 from denram.analysis import schema
+from denram.analysis.processes import steady_sums
 from denram.analysis.study import Layout, Values, Variable
 from denram.config import fingerprint
 from denram.train import FAMILIES, RunConfig, Watch, resolve, reuse_memory, run_together
@@ -52,7 +54,7 @@ class TrainStudy:
         return Layout(variables, coords)
 
     def kin(self, config: RunConfig) -> str:
-        """Runs that differ in seed, noise or chip alone; seeds only if order is shared."""
+        """Runs that differ in noise or chip; in seed too if their order is shared."""
         free = config.fit.order_seed is not None and config.data.split != "published"
         replace = msgspec.structs.replace
         noise = replace(config.noise, noise_std=0.0, test_noise_std=None)
@@ -90,6 +92,7 @@ class TrainStudy:
     ) -> list[Values]:
         """Train the runs in one program, each in its own folder."""
         reuse_memory()
+        steady_sums()
         nb_epochs = configs[0].fit.nb_epochs
         watch = Watch(on_epoch=lambda row: on_progress(row.epoch + 1, nb_epochs))
         results = run_together(
@@ -101,6 +104,10 @@ class TrainStudy:
             wait_s=_LOCK_WAIT_S,
         )
         return [_values(result) for result in results]
+
+    def headline(self, values: Values) -> str:
+        """The test accuracy."""
+        return f"test {100 * float(np.mean(values[schema.TEST])):.2f} %"
 
     def seconds(self, config: RunConfig) -> float:
         """From the multiplications of all steps and this machine's own product."""

@@ -16,9 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
 from denram.analysis.grid import Index
+from denram.analysis.processes import available_cores
 from denram.analysis.programs import Outcome, Program, Task, mark_failed, run_program
 from denram.analysis.study import Study
 from denram.analysis.sweep_store import STORE, SweepStore
@@ -108,13 +107,6 @@ def _bound(cores: Sequence[int], share: int) -> Any:
                     os.sched_setaffinity(int(thread.name), own)
 
     return Bound()
-
-
-def available_cores() -> set[int]:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return os.sched_getaffinity(0)
-    return set(range(os.cpu_count() or 1))
 
 
 @contextmanager
@@ -264,11 +256,3 @@ _STUDIES: dict[str, Study] = {}
 def _kept(study: Study) -> Study:
     """This process's own copy, which keeps the data of the last task in memory."""
     return _STUDIES.setdefault(study.name, study)
-
-
-def kill_children() -> None:
-    """End this process's workers at once; what they were storing is harmless."""
-    with contextlib.suppress(psutil.Error):
-        for child in psutil.Process().children(recursive=True):
-            with contextlib.suppress(psutil.Error):
-                child.kill()

@@ -67,6 +67,18 @@ def si(value: float, unit: str, digits: int = 4) -> str:
     return f"{rounded / 1000.0**step:.{digits}g} {prefix}{unit}"
 
 
+def duration(seconds: float) -> str:
+    """A time span as people say it: `42 s`, `3 min 05 s`, `2 h 10 min`, `3 d 4 h`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    if whole < 86_400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 86_400} d {whole % 86_400 // 3600} h"
+
+
 def percent(share: float | None, digits: int = 2) -> str:
     """A share as a percentage, `-` where there is none."""
     return "-" if share is None else f"{100 * share:.{digits}f} %"
