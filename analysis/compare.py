@@ -264,7 +264,7 @@ def _verdict(table: xr.Dataset, variable: str, repeats: Sequence[str]) -> list[s
             " that there is no test."
         )
     if table.attrs[UNDONE]:
-        says.append(f"{table.attrs[UNDONE]} more points are not done on both sides.")
+        says.append(f"Points not done on both sides: {table.attrs[UNDONE]}.")
     if tested and len(repeats) > 1:
         says.append(f"Every combination of {what} counts as a replicate of its own.")
     return says
@@ -290,7 +290,7 @@ def _outcome(table: xr.Dataset, variable: str) -> str:
 def _run_verdict(table: xr.Dataset, variable: str, n_test: Sequence[int]) -> list[str]:
     says = ["No statement about significance is possible from one noise draw."]
     if table["p"].notnull().any():
-        says = [_outcome(table, variable), "Test: Welch's t over noise draws."]
+        says = [f"By Welch's t over noise draws: {_outcome(table, variable)}"]
     elif (np.minimum(table["n_a"], table["n_b"]) > 1).all():
         says = ["Nothing varies over noise draws, so that there is no test."]
     tests = str(n_test[0]) if n_test[0] == n_test[1] else f"{n_test[0]} and {n_test[1]}"

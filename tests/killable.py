@@ -7,6 +7,7 @@ holds in a worker, which imports it to unpack its task.
 import json
 import os
 import signal
+import threading
 
 import numpy as np
 from tiny import SETTINGS
@@ -27,9 +28,11 @@ def mark(*words):
 
     So the reader knows where this process is, and it cannot end before it is killed.
     """
-    print("mark", os.getpid(), *words, flush=True)
+    line = " ".join(map(str, ("mark", os.getpid(), *words)))
+    os.write(1, f"{line}\n".encode())  # at once, whatever else prints there
     if "KILLABLE_STOPS" in os.environ:
-        os.kill(os.getpid(), signal.SIGSTOP)
+        # to this very thread: another could be stopped first while this one goes on
+        signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
 
 
 def _marked_put(store, name, cell, value):

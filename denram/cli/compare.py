@@ -61,7 +61,7 @@ def _table(page: "Console", found: "Comparison") -> None:
     if found.kind == "runs":
         columns += ["A, samples", "B, samples"]
     unit = ", %" if accuracy else ""
-    screen.heading(page, f"{found.variable}{unit}", f"{len(rows)} points")
+    screen.heading(page, f"{found.variable}{unit}", f"points: {len(rows)}")
     cells = [_cells(row, labels, 100 if accuracy else 1) for row in rows[:_MOST_ROWS]]
     screen.table(page, columns, cells)
     if len(rows) > _MOST_ROWS:

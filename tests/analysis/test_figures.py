@@ -77,7 +77,7 @@ def test_a_cell_of_the_matrix_says_what_it_holds():
     ] = 0.4321
     summary, matrix = fig4d_summary(sweep), noise_matrix(sweep)
     first, second = fig4d_figure(summary, matrix).axes[1:]
-    assert first.get_title().startswith("D2")
+    assert first.get_title("left").startswith("D2")
     assert {text.get_text() for text in first.texts} == {"80.0"}
     # columns are test levels, rows training levels
     odd = [t.get_position() for t in second.texts if t.get_text() == "43.2"]

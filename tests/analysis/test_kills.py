@@ -79,6 +79,13 @@ def _let_go(group):
             return
 
 
+def _end(process):
+    """Leave no process behind, whatever went wrong."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
 def _n_marks(case):
     """How many marks at least an undisturbed run prints."""
     study, grid = CASES[case]
@@ -96,13 +103,14 @@ def _missing(case, out):
 
 @pytest.mark.parametrize("number", range(N_KILLS))
 def test_a_sweep_killed_at_any_moment_resumes_to_the_same_bits(
-    number, tmp_path, undisturbed
+    number, tmp_path, undisturbed, request
 ):
     victim, case, workers = KINDS[number % len(KINDS)]
     chance = random.Random(number)
     moment = chance.randrange(1, int(0.95 * _n_marks(case)))
     out = tmp_path / "s"
     process = _start(case, out, workers, stops=True)
+    request.addfinalizer(lambda: _end(process))
     marks = _held_marks(process)
     for _ in range(moment):
         pid, where = next(marks)

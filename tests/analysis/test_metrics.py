@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 import xarray as xr
 from scipy import stats
+from tiny import config
 
 from denram.analysis import fig4d_published, fig4d_summary, schema, summary_rows
 from denram.analysis.metrics import dataset_names, matrix_rows, noise_matrix
+from denram.train import run
 
 RNG = np.random.default_rng(3)
 LEVELS = (0.0, 0.05, 0.1, 0.15, 0.2)
@@ -173,6 +175,17 @@ def test_the_matrix_diagonal_is_the_summary_whatever_the_order_of_levels():
             np.testing.assert_array_equal(matrix[name][:, k, k], summary[name][:, k])
     off = matrix["mean"].sel(noise_std=0.0, scored_noise_std=0.1)
     assert not np.allclose(off, summary["mean"].sel(noise_std=0.0))
+
+
+def test_a_run_scored_at_its_own_level_scores_as_in_its_test(tmp_path):
+    levels = (0.0, 0.5, 1.0)
+    settings = config(noise_std=0.5, test_noise_levels=levels, nb_epochs=1)
+    result = run(settings, tmp_path / "run")
+    at = result["test_accuracy_at"]
+    own = at.sel(test_noise_std=0.5).values
+    np.testing.assert_array_equal(own, result["test_accuracy"].values)
+    clean = result.attrs["test_accuracy_without_noise"]
+    np.testing.assert_array_equal(at.sel(test_noise_std=0.0), np.full(3, clean))
 
 
 def test_a_sweep_without_further_levels_has_no_matrix():
