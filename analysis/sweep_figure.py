@@ -58,8 +58,8 @@ def sweep_table(data: xr.Dataset, grid: Grid) -> pd.DataFrame:
     frame = table.to_dataframe(dim_order=kept).reset_index()
     first = [*kept, main, *([f"{main}_sd"] if over else []), "n_cells"]
     rest = [str(name) for name in values.data_vars if name != main]
-    frame = frame[[*first, *rest]]
-    return frame[frame["n_cells"] > 0].reset_index(drop=True)
+    frame = frame.loc[frame["n_cells"] > 0, [*first, *rest]]
+    return frame.reset_index(drop=True)
 
 
 def sweep_figure(data: xr.Dataset, grid: Grid) -> Figure:
@@ -113,10 +113,19 @@ def _label(names: list[str], values: object) -> str:
 def _line(
     axes: Axes, part: pd.DataFrame, across: str, main: str, *, style: dict[str, str]
 ) -> None:
-    x = part[across]
-    x = x if np.issubdtype(x.dtype, np.number) else x.astype(str)
-    order = np.argsort(x.to_numpy(), kind="stable")
-    spread = part.get(f"{main}_sd")
-    error = None if spread is None else spread.fillna(0.0).to_numpy()[order]
+    x = part[across].to_numpy()
+    x = x if x.dtype.kind in "iuf" else x.astype(str)
+    order = np.argsort(x, kind="stable")
     y = part[main].to_numpy()[order]
-    axes.errorbar(x.to_numpy()[order], y, error, fmt="o-", capsize=3, ms=4, **style)
+    known = f"{main}_sd" in part
+    spread = part[f"{main}_sd"].fillna(0.0).to_numpy()[order] if known else None
+    axes.errorbar(
+        x[order],
+        y,
+        spread,
+        fmt="o-",
+        capsize=3,
+        ms=4,
+        label=style["label"],
+        color=style["color"],
+    )

@@ -198,8 +198,15 @@ class SweepStore:
             self._put(schema.STATUS, cell, schema.FAILED)
 
     def forget(self, cell: Index) -> None:
-        """Take a cell as missing, to be computed again."""
+        """Take a cell as missing, to be computed again; what it held is removed."""
         chunk_path(self.path, schema.STATUS, cell).unlink(missing_ok=True)
+        labels = {
+            key for axis in self.head.grid.axes for key in (axis.name, *axis.keys)
+        }
+        for name, array in self._root.arrays():
+            if name not in labels and array.shape[: len(cell)] == self.shape:
+                n_inner = array.ndim - len(cell)
+                chunk_path(self.path, name, cell, n_inner).unlink(missing_ok=True)
 
     def _note(self, cell: Index, record: Mapping[str, Any]) -> None:
         self._put(f"{schema.PROVENANCE}/{schema.RECORD}", cell, json.dumps(record))
@@ -218,13 +225,19 @@ class SweepStore:
         full[tuple(slice(n) for n in value.shape)] = value
         array[cell] = full
 
+    @property
+    def shape(self) -> Index:
+        """Of the grid."""
+        return self.head.grid.shape
+
     def status(self) -> np.ndarray:
         """Status of every cell, int8, in the shape of the grid."""
         return read_scalars(self.path, schema.STATUS)
 
     def record(self, cell: Index) -> dict[str, Any]:
         """How a cell came about; empty if it did not."""
-        text = str(self._array(f"{schema.PROVENANCE}/{schema.RECORD}")[cell][()])
+        held = self._array(f"{schema.PROVENANCE}/{schema.RECORD}")[cell]
+        text = str(np.asarray(held)[()])
         return json.loads(text) if text else {}
 
 

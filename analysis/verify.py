@@ -109,15 +109,11 @@ def _coordinate(
             return
     for axis in grid.axes:
         if name == axis.name:
-            held = [v.item() if isinstance(v, np.generic) else v for v in array[:]]
-            told = [
-                v if isinstance(v, bool | int | float | str) else json.dumps(v)
-                for v in axis.labels
-            ]
-            if held != told and list(map(str, held)) != list(map(str, told)):
-                yield Damage(
-                    None, "whole sweep", name, "its labels are not those of the grid"
-                )
+            held = list(map(str, np.asarray(array[:]).tolist()))
+            told = [v if isinstance(v, str) else json.dumps(v) for v in axis.labels]
+            if held != told and held != list(map(str, axis.labels)):
+                reason = "its labels are not those of the grid"
+                yield Damage(None, "whole sweep", name, reason)
 
 
 def _cells(path: Path, arrays: dict[str, zarr.Array], grid: Grid) -> Iterator[Damage]:

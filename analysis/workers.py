@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from denram.analysis.grid import Index
 from denram.analysis.processes import available_cores
@@ -50,7 +50,7 @@ def local_cluster(n_workers: int, *, dashboard: bool = False) -> "Iterator[Clien
         n_workers: processes.
         dashboard: serve dask's own page, on loopback too.
     """
-    import dask
+    from dask import config as dask_config
     from distributed import Client, LocalCluster
 
     cores = sorted(available_cores())
@@ -70,13 +70,13 @@ def local_cluster(n_workers: int, *, dashboard: bool = False) -> "Iterator[Clien
         "distributed.comm.timeouts.connect": "60s",
         "distributed.logging": {"distributed": "critical", "tornado": "critical"},
     }
-    with dask.config.set(settings):
+    with dask_config.set(settings):
         cluster = LocalCluster(
             n_workers=n_workers,
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
-            dashboard_address="127.0.0.1:0" if dashboard else None,
+            dashboard_address=cast(str, "127.0.0.1:0" if dashboard else None),
             worker_dashboard_address=None,
             memory_limit=0,
             silence_logs=50,
@@ -163,7 +163,7 @@ def run_on(
     from distributed import wait
     from distributed.scheduler import KilledWorker
 
-    allowed = client.run_on_scheduler(_allowed_failures)
+    allowed = cast(int, client.run_on_scheduler(_allowed_failures))
     by_first = {program.cells[0]: program for program in programs}
 
     def heard(event: tuple[float, Any]) -> None:
@@ -215,7 +215,7 @@ def _after_death(
         for cell in job.program.todo:
             queue.append(Job(Program((cell,), (cell,))))
     else:
-        (cell,) = job.program.cells
+        cell = job.program.todo[0]
         store = SweepStore(out / STORE)
         return mark_failed(store, cell, configs[cell], f"its worker died {tries} times")
     return None
@@ -231,7 +231,7 @@ def _error(future: Any) -> BaseException:
 
 def _slots(client: "Client") -> int:
     """Programs the cluster can compute at once; one where workers are still awaited."""
-    return max(1, sum(client.nthreads().values()))
+    return max(1, sum(cast(dict[str, int], client.nthreads()).values()))
 
 
 def _allowed_failures(dask_scheduler: Any) -> int:

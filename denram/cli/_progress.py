@@ -87,9 +87,9 @@ class Progress:
         assert self.grid is not None
         self._ran += 1
         self._running = {
-            first: (program, *rest)
-            for first, (program, *rest) in self._running.items()
-            if outcome.cell not in program.cells
+            first: running
+            for first, running in self._running.items()
+            if outcome.cell not in running[0].cells
         }
         if outcome.error:
             self.failed.append(outcome)

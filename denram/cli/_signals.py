@@ -62,7 +62,7 @@ def _guard(reader: int, finished: threading.Event, out: Path) -> None:
         if not received:  # the block is over
             os.close(reader)
             return
-        code = {signal.SIGINT: 130, signal.SIGTERM: 143}.get(received[0])
+        code = {int(signal.SIGINT): 130, int(signal.SIGTERM): 143}.get(received[0])
     if not finished.wait(_GRACE_S):
         _leave(out, code)
 

@@ -97,6 +97,7 @@ def _finish(page: "Console", sweep: "xr.Dataset", folder: Path) -> None:
     """Figure and tables on disk, the figure's points on screen."""
     from denram.analysis import fig4d_published, schema
     from denram.analysis.metrics import (
+        dataset_names,
         fig4d_summary,
         matrix_rows,
         noise_matrix,
@@ -104,14 +105,14 @@ def _finish(page: "Console", sweep: "xr.Dataset", folder: Path) -> None:
     )
     from denram.analysis.run_figures import fig4d_figure, save_figure
 
-    if not set(schema.FIG4D) <= set(sweep.dims):
+    if set(sweep[schema.STATUS].dims) != set(schema.FIG4D):
         raise InputError(f"store must have the axes {', '.join(schema.FIG4D)} of fig4d")
     done = sweep[schema.STATUS] == schema.DONE
     if not bool(done.any()):
         screen.line(page, "no cell is done yet: nothing to draw")
         return
-    names = set(sweep[schema.DATASET].values[done.values].tolist())
-    summary = fig4d_summary(sweep, fig4d_published() if names == {"SHD"} else None)
+    names = dataset_names(sweep)
+    summary = fig4d_summary(sweep, fig4d_published() if names == "SHD" else None)
     matrix = noise_matrix(sweep)
     rows = summary_rows(summary)
     _write_csv(folder / "fig4d.csv", rows)
@@ -122,7 +123,7 @@ def _finish(page: "Console", sweep: "xr.Dataset", folder: Path) -> None:
     for ending in ("png", "pdf"):
         with replacing(folder / f"fig4d.{ending}") as scratch:
             save_figure(fig4d_figure(summary, matrix), scratch, ending)
-    screen.heading(page, "Test accuracy, %", f"on {', '.join(sorted(names))}")
+    screen.heading(page, "Test accuracy, %", f"on {names}")
     _table(page, rows)
     if matrix is not None:
         _print_matrix(page, matrix)

@@ -163,7 +163,8 @@ def _values(flag: str, text: str | None) -> list[Any] | None:
 def _chips(text: str | None) -> list[Any] | int | None:
     values = _values("--chips", text)
     if values is not None and len(values) == 1:
-        return Number(Count).convert(str(values[0]), click.Option(["--chips"]), None)
+        text = str(values[0])
+        return int(Number(Count).convert(text, click.Option(["--chips"]), None))
     return values
 
 

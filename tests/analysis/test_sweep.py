@@ -1,183 +1,380 @@
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from killable import Plain, plain_grid
 from tiny import SETTINGS
 
-from denram.analysis import (
-    fig4d_grid,
-    fig4d_published,
-    fig4d_summary,
-    run_sweep,
-    schema,
+from denram.analysis import Axis, Grid, SweepWatch, open_sweep, run_sweep
+from denram.analysis.map_study import MapStudy
+from denram.analysis.programs import programs
+from denram.analysis.rewrite import pack
+from denram.analysis.sweep import Engine, built_by, owned, plan, set_aside
+from denram.analysis.sweep_store import (
+    STORE,
+    Head,
+    SweepStore,
+    create,
+    read_head,
+    results_sha256,
 )
-from denram.analysis.run_figures import fig4d_figure, training_figure
-from denram.analysis.sweep import Grid, open_sweep
-from denram.errors import InputError
-from denram.train import open_run
+from denram.analysis.train_study import TrainStudy
+from denram.errors import BusyError, InputError, StorageError
+from denram.mapping import build_map
+from denram.train import open_run, resolve
 
-GRID = Grid(
-    name="tiny",
-    networks={"a": {"n_in": 12}, "b": {"n_in": 8}},
-    noise_std=(0.0, 0.3),
-    seeds=(1,),
-    settings={**{k: v for k, v in SETTINGS.items() if k != "n_in"}, "nb_epochs": 1},
+TINY = Grid(
+    "tiny",
+    (
+        Axis.zipped({"n_in": [12, 8]}, name="network", labels=["a", "b"]),
+        Axis.of("noise_std", [0.0, 0.3]),
+        Axis.of("seed", [1]),
+    ),
+    {
+        **{k: v for k, v in SETTINGS.items() if k != "n_in"},
+        "nb_epochs": 2,
+        "test_noise_levels": [0.0, 0.3],
+    },
 )
+
+
+def swept(grid, out, **more):
+    """Run a sweep; returns its path and the cells that were computed."""
+    seen = []
+    more.setdefault("study", Plain() if grid is None or grid.name == "plain" else None)
+    watch = SweepWatch(on_cell=seen.append)
+    path = run_sweep(grid, out, watch=watch, **more)
+    return path, [outcome.cell for outcome in seen]
 
 
 @pytest.fixture(scope="module")
-def swept(tmp_path_factory):
-    out = tmp_path_factory.mktemp("sweeps") / "tiny"
-    seen = []
-    dataset = run_sweep(GRID, out, on_cell=lambda *cell: seen.append(cell))
-    return out, dataset, seen
+def trained(tmp_path_factory):
+    path, cells = swept(TINY, tmp_path_factory.mktemp("sweeps") / "tiny")
+    assert len(cells) == 4
+    return path
 
 
-def test_every_cell_is_done_and_holds_its_own_run(swept):
-    out, dataset, _ = swept
-    assert (dataset["status"] == 1).all()
-    for network, noise_std, seed in GRID.cells():
-        folder = out / "cells" / GRID.config(network, noise_std, seed).fingerprint[:16]
-        run = open_run(folder / "run.zarr")
-        cell = dataset.sel(network=network, noise_std=noise_std, seed=seed)
-        np.testing.assert_array_equal(cell["test_accuracy"], run["test_accuracy"])
-        assert float(cell["valid_accuracy"]) == run.attrs["best_valid_accuracy"]
-        assert json.loads(run.attrs["config"])["noise"]["noise_std"] == noise_std
+def test_every_cell_holds_its_own_run(trained):
+    data = open_sweep(trained)
+    assert (data["status"] == 1).all()
+    for cell in TINY.cells():
+        config = resolve(TINY.flags(cell))
+        run = open_run(trained.parent / "cells" / config.fingerprint[:16] / "run.zarr")
+        held = data[dict(zip(TINY.dims, cell, strict=True))]
+        np.testing.assert_array_equal(held["test_accuracy"], run["test_accuracy"])
+        np.testing.assert_array_equal(held["epoch_train_loss"], run["train_loss"])
+        n = run.sizes["true_class"]
+        np.testing.assert_array_equal(held["confusion"][:n, :n], run["confusion"])
+        assert float(held["valid_accuracy"]) == run.attrs["best_valid_accuracy"]
+        assert str(held["protocol"].values) == run.attrs["protocol"]
+        assert SweepStore(trained).record(cell)["fingerprint"] == config.fingerprint
 
 
-def test_a_finished_sweep_computes_nothing_again(swept):
-    out, dataset, _ = swept
-    seen = []
-    again = run_sweep(GRID, out, on_cell=lambda *cell: seen.append(cell))
-    assert seen == []
-    xr.testing.assert_identical(again, dataset)
+def test_a_network_scored_at_its_own_level_agrees_with_its_test_accuracy(trained):
+    data = open_sweep(trained)
+    for i, level in enumerate([0.0, 0.3]):
+        own = data["test_accuracy"].sel(noise_std=level)
+        at = data["test_accuracy_at"].sel(noise_std=level, scored_noise_std=level)
+        np.testing.assert_array_equal(own, at, err_msg=str(i))
 
 
-def test_a_cell_that_is_not_done_is_repeated_alone_with_the_same_result(swept):
-    out, dataset, _ = swept
-    for name, value in (("status", 0.0), ("test_accuracy", np.nan)):
-        array = zarr.open_array(out / "sweep.zarr" / name, mode="r+")
-        array[1, 0, 0] = value
-    seen = []
-    again = run_sweep(GRID, out, on_cell=lambda *cell: seen.append(cell[:3]))
-    assert seen == [("b", 0.0, 1)] * 2
-    xr.testing.assert_identical(again, dataset)
+def test_plain_xarray_opens_the_store_with_labels_and_units(trained):
+    with xr.open_zarr(trained, consolidated=False) as data:
+        assert list(data["network"].values) == ["a", "b"]
+        assert list(data["n_in"].values) == [12, 8]
+        assert data["epoch_train_loss"].attrs["units"] == "nat"
+        assert data["test_accuracy"].dims == (*TINY.dims, "draw")
+    with xr.open_datatree(trained, engine="zarr", consolidated=False) as tree:
+        assert (tree["provenance"]["wall_s"] > 0).all()
 
 
-def test_no_chunk_holds_two_cells(swept):
-    out, _, _ = swept
-    for name in ("test_accuracy", "valid_accuracy", "status"):
-        array = zarr.open_array(out / "sweep.zarr" / name, mode="r")
-        assert array.chunks[:3] == (1, 1, 1)
-        assert array.shards is None
+def test_kin_is_what_one_program_can_compute():
+    study = TrainStudy()
+
+    def kin(**flags):
+        return study.kin(resolve({**SETTINGS, **flags}))
+
+    one = kin(seed=1, noise_std=0.1, chip_seed=3)
+    assert one == kin(seed=1, noise_std=0.2, chip_seed=4)
+    assert one != kin(seed=2, noise_std=0.1, chip_seed=3)
+    assert one != kin(seed=1, n_in=8)
+    assert kin(seed=1, order_seed=5) == kin(seed=2, order_seed=5)
 
 
-def test_the_store_says_what_it_is(swept):
-    _, dataset, _ = swept
-    assert dataset.attrs["dataset"] == "synthetic spoken digits"
-    assert dataset["noise_std"].attrs["units"] == "1"
-    assert "seed" in dataset.attrs["protocol"]
+@pytest.mark.parametrize("study", [Plain(), TrainStudy()], ids=["plain", "train"])
+def test_no_chunk_holds_two_cells(study, tmp_path):
+    """Read-modify-write of a shared chunk would lose rows without an error (F4)."""
+    grid = plain_grid() if study.name == "plain" else TINY
+    planned = plan(grid, tmp_path / "x", study=study)
+    layout = study.layout(planned.configs.values())
+    create(tmp_path / "s.zarr", Head(grid, (grid.shape,), built_by()), layout)
+    names = [p.parent for p in (tmp_path / "s.zarr").rglob("zarr.json")]
+    checked = 0
+    for name in names:
+        array = zarr.open(name, mode="r")
+        if isinstance(array, zarr.Group):
+            continue
+        dims = tuple(array.metadata.dimension_names)
+        if dims[: len(grid.dims)] == grid.dims:
+            assert array.chunks[: len(grid.dims)] == (1,) * len(grid.dims)
+            assert array.shards is None
+            assert array.metadata.codecs[-1].to_dict()["name"] == "crc32c"
+            checked += 1
+    assert checked == len(layout.variables) + 3
 
 
-def test_another_grid_in_the_same_folder_is_refused(swept):
-    out, _, _ = swept
-    other = Grid("tiny", GRID.networks, (0.5,), (1,), GRID.settings)
-    with pytest.raises(InputError, match="must hold the same grid"):
-        run_sweep(other, out, on_cell=lambda *_: None)
+def test_a_finished_sweep_computes_nothing_again(tmp_path):
+    path, cells = swept(plain_grid(), tmp_path / "s")
+    before = results_sha256(path)
+    assert len(cells) == 8
+    assert swept(None, tmp_path / "s")[1] == []
+    assert results_sha256(path) == before
 
 
-def test_a_folder_without_a_sweep_is_refused(tmp_path):
-    with pytest.raises(InputError, match="out must hold a sweep"):
-        open_sweep(tmp_path)
+@pytest.mark.parametrize("order", ["reversed", "one by one", "two workers", "dask"])
+def test_order_and_number_of_workers_do_not_change_a_bit(order, tmp_path):
+    path, _ = swept(plain_grid(), tmp_path / "a")
+    grid = plain_grid()
+    if order in ("reversed", "one by one"):
+        cells = list(grid.cells())
+        for cell in reversed(cells) if order == "reversed" else cells[::3] + cells:
+            only = {a.name: a.labels[i] for a, i in zip(grid.axes, cell, strict=True)}
+            swept(grid, tmp_path / "b", only=only)
+    elif order == "two workers":
+        swept(grid, tmp_path / "b", engine=Engine(workers=2))
+    else:
+        from distributed import LocalCluster
+
+        with LocalCluster(
+            n_workers=1,
+            threads_per_worker=1,
+            dashboard_address=cast(str, None),
+            host="127.0.0.1",
+        ) as cluster:
+            engine = Engine(scheduler=cluster.scheduler_address)
+            swept(grid, tmp_path / "b", engine=engine)
+    assert results_sha256(tmp_path / "b" / STORE) == results_sha256(path)
 
 
-def test_a_truncated_store_is_refused_in_one_line(tmp_path):
-    dataset = schema.mock()
-    path = tmp_path / "sweep.zarr"
-    dataset.to_zarr(path, consolidated=False)
-    meta = path / "zarr.json"
-    meta.write_text(meta.read_text()[:50])
-    with pytest.raises(InputError, match="cannot be read"):
-        open_sweep(tmp_path)
+def test_new_labels_extend_the_store_and_old_cells_stay(tmp_path):
+    path, _ = swept(plain_grid(n_a=2), tmp_path / "s")
+    before = open_sweep(path)
+    grid = plain_grid(n_a=4, n_b=3)
+    _, cells = swept(grid, tmp_path / "s")
+    assert len(cells) == 12 - 4
+    after = open_sweep(path)
+    for name in ("total", "parts"):
+        np.testing.assert_array_equal(after[name][:2, :2], before[name])
+    assert (after["status"] == 1).all()
+    assert read_head(path).shapes == ((2, 2), (4, 3))
 
 
-def test_template_is_nan_until_done():
-    empty = schema.template(["a"], [0.0, 0.1], [1, 2, 3], 5)
-    assert empty["test_accuracy"].isnull().all()
-    assert (empty["status"] == 0).all()
-    assert empty["test_accuracy"].sizes == {
-        "network": 1,
-        "noise_std": 2,
-        "seed": 3,
-        "draw": 5,
-    }
+def test_cells_added_later_never_join_a_program_of_earlier_ones():
+    grid = plain_grid(n_a=3, n_b=1)
+    study = Plain()
+    configs = {c: study.config(grid.flags(c), None) for c in grid.cells()}
+    todo = list(grid.cells())
+    together = programs(grid, [(3, 1)], study, configs, todo)
+    grown = programs(grid, [(1, 1), (3, 1)], study, configs, todo)
+    assert [p.cells for p in together] == [((0, 0), (1, 0)), ((2, 0),)]
+    assert [p.cells for p in grown] == [((0, 0),), ((1, 0), (2, 0))]
 
 
-def test_the_papers_grid_is_thirty_runs():
-    grid = fig4d_grid("shd")
-    cells = list(grid.cells())
-    assert len(cells) == 30
-    config = grid.config("D2", 0.15, 9)
-    assert (config.map.n_in, config.network.tau_mem) == (256, 15e-3)
-    assert (config.noise.noise_std, config.seed) == (0.15, 9)
-    assert config.data.dataset == "shd"
+def test_a_failing_cell_is_marked_with_its_reason_and_the_others_are_stored(tmp_path):
+    fail = Axis.of("fail", [False, True])
+    grid = Grid("plain", (Axis.of("a", [1.0, 2.0]), fail), study="plain")
+    path, cells = swept(grid, tmp_path / "s")
+    store = SweepStore(path)
+    np.testing.assert_array_equal(store.status(), [[1, 2], [1, 2]])
+    assert len(cells) == 4
+    record = store.record((0, 1))
+    assert record["error"] == "ValueError: a = 1.0 cannot be had"
+    assert record["status"] == "failed"
+    assert swept(None, tmp_path / "s")[1] == []
+    assert swept(None, tmp_path / "s", retry_failed=True)[1] == [(0, 1), (1, 1)]
 
 
-def test_published_means_are_those_of_the_papers_figure():
-    published = fig4d_published()
-    mean, sd = 100 * published.mean("seed"), 100 * published.std("seed", ddof=1)
-    # specification, "expected results": mean and sd over seeds
-    expected = {
-        "D2": [[86.66, 86.01, 82.05, 77.34, 71.87], [0.76, 0.34, 0.59, 0.30, 0.87]],
-        "D1": [[90.11, 89.73, 87.20, 83.10, 78.42], [0.45, 1.14, 0.50, 1.01, 1.12]],
-    }
-    for name, (means, sds) in expected.items():
-        np.testing.assert_allclose(mean.sel(network=name), means, atol=0.006)
-        np.testing.assert_allclose(sd.sel(network=name), sds, atol=0.006)
+def test_a_cell_that_kills_its_worker_is_given_up_after_three_tries(tmp_path, capfd):
+    axes = Axis.of("a", [1.0, 2.0, 3.0]), Axis.of("die", [False, True])
+    grid = Grid("plain", axes, study="plain")
+    only = {"die": False}
+    path, _ = swept(grid, tmp_path / "s", engine=Engine(workers=2), only=only)
+    only = {"die": True, "a": 2.0}
+    path, cells = swept(grid, tmp_path / "s", engine=Engine(workers=2), only=only)
+    assert cells == [(1, 1)]
+    store = SweepStore(path)
+    np.testing.assert_array_equal(store.status(), [[1, 0], [1, 2], [1, 0]])
+    assert store.record((1, 1))["error"] == "its worker died 3 times"
 
 
-def test_summary_counts_only_finished_cells_and_each_seed_once():
-    data = schema.mock(n_seeds=3, n_draws=2)
-    data["test_accuracy"].loc[{"network": "D1", "noise_std": 0.0}] = [
-        [0.9, 0.7],
-        [0.6, 0.6],
-        [0.1, 0.1],
-    ]
-    data["status"].loc[{"network": "D1", "noise_std": 0.0, "seed": 9}] = 0
-    line = fig4d_summary(data, fig4d_published()).sel(network="D1", noise_std=0.0)
-    assert int(line["n_seeds"]) == 2
-    assert float(line["mean"]) == pytest.approx(0.7)
-    assert float(line["sd"]) == pytest.approx(np.std([0.8, 0.6], ddof=1))
-    assert float(line["draw_sd"]) == pytest.approx(np.std([0.9, 0.7], ddof=1) / 2)
-    assert float(line["difference"]) == pytest.approx(0.7 - 0.9010667, abs=1e-6)
+def test_a_second_process_is_refused_and_told_who_works_there(tmp_path):
+    (tmp_path / "s").mkdir()
+    code = (
+        "import sys\nfrom pathlib import Path\n"
+        "from denram.analysis.sweep import owned\n"
+        "with owned(Path(sys.argv[1])):\n print('held', flush=True)\n sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "s")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(BusyError, match=f"process {holder.pid} on ") as refused:
+            swept(plain_grid(), tmp_path / "s")
+        assert refused.value.exit_code == 75
+        holder.communicate("")
+    assert len(swept(plain_grid(), tmp_path / "s")[1]) == 8
 
 
-def test_figure_shows_each_network_and_the_published_points():
-    summary = fig4d_summary(schema.mock(), fig4d_published())
-    axes = fig4d_figure(summary).axes[0]
-    labels = axes.get_legend_handles_labels()[1]
-    assert sorted(labels) == ["D1", "D1 published", "D2", "D2 published"]
-    assert axes.get_ylim() == (20, 102)
-    drawn = [np.asarray(line.get_ydata()) for line in axes.lines]
-    heights = [y for y in drawn if y.size == 5]
-    assert any(np.allclose(h, 80.0) for h in heights)
+def test_another_grid_in_the_same_folder_is_refused_with_the_difference(tmp_path):
+    swept(plain_grid(), tmp_path / "s")
+    with pytest.raises(InputError, match="fail: None -> False"):
+        swept(plain_grid(fail=False), tmp_path / "s")
 
 
-def test_figure_hides_no_point_below_the_papers_range():
-    axes = fig4d_figure(fig4d_summary(schema.mock(accuracy=0.07))).axes[0]
-    assert axes.get_ylim() == (0, 102)
+def test_other_code_or_libraries_are_refused_with_the_difference(tmp_path):
+    path, _ = swept(plain_grid(), tmp_path / "s", only={"a": 1.0})
+    meta = json.loads((path / "zarr.json").read_text())
+    held = json.loads(meta["attributes"]["built_by"])
+    meta["attributes"]["built_by"] = json.dumps({**held, "jax": "0.1.0", "code": "x"})
+    (path / "zarr.json").write_text(json.dumps(meta))
+    with pytest.raises(InputError, match=r"jax 0\.1\.0 -> .*; code x -> \w+"):
+        swept(None, tmp_path / "s")
+    aside = set_aside(tmp_path / "s")
+    assert aside == tmp_path / "s.old-1"
+    assert len(swept(plain_grid(), tmp_path / "s")[1]) == 8
+    assert (SweepStore(aside / STORE).status() == 1).sum() == 2
 
 
-def test_training_figure_shows_the_curves_of_the_run(swept):
-    out, _, _ = swept
-    folder = next((out / "cells").iterdir())
-    run = open_run(folder / "run.zarr")
-    loss, accuracy = training_figure(run).axes[:2]
-    np.testing.assert_array_equal(_heights(loss, 0), run["train_loss"])
-    np.testing.assert_allclose(_heights(accuracy, 1), 100 * run["valid_accuracy"])
+def test_a_cell_that_breaks_a_rule_is_named_before_anything_runs(tmp_path):
+    axes = Axis.of("n_in", [4, 0]), Axis.of("seed", [1, 2])
+    with pytest.raises(InputError, match="cell n_in=0,seed=1: n_in must be"):
+        run_sweep(Grid("g", axes), tmp_path / "s")
+    with pytest.raises(InputError, match="cell colour=1: unknown key 'colour'"):
+        run_sweep(Grid("g", (Axis.of("colour", [1]),)), tmp_path / "s")
+    assert list(tmp_path.iterdir()) == []
 
 
-def _heights(axes, line):
-    return np.asarray(axes.lines[line].get_ydata())
+def test_a_newer_store_is_refused(tmp_path):
+    path, _ = swept(plain_grid(), tmp_path / "s")
+    meta = json.loads((path / "zarr.json").read_text())
+    meta["attributes"]["format"] = 99
+    (path / "zarr.json").write_text(json.dumps(meta))
+    with pytest.raises(InputError, match="must be of format 1, got 99; a newer"):
+        swept(None, tmp_path / "s")
+    with pytest.raises(InputError, match="a newer version"):
+        open_sweep(path)
+
+
+def test_a_scheduler_that_does_not_answer_is_one_line(tmp_path, monkeypatch):
+    from denram.analysis import workers
+
+    monkeypatch.setattr(workers.joined_cluster, "__kwdefaults__", None, raising=False)
+    with pytest.raises(InputError, match="scheduler must answer within 2 s"):
+        with workers.joined_cluster("tcp://127.0.0.1:9", timeout_s=2):
+            pass
+
+
+def test_packing_keeps_every_value_and_adding_labels_unpacks(tmp_path):
+    path, _ = swept(plain_grid(n_a=2), tmp_path / "s")
+    before = open_sweep(path)
+    files = sum(1 for p in path.rglob("*") if p.is_file())
+    study = Plain()
+    grid = read_head(path).grid
+    layout = study.layout(study.config(grid.flags(c), None) for c in grid.cells())
+    pack(path, layout)
+    xr.testing.assert_equal(open_sweep(path), before)
+    assert sum(1 for p in path.rglob("*") if p.is_file()) < files
+    np.testing.assert_array_equal(SweepStore(path).status(), before["status"])
+    with pytest.raises(InputError, match="must not be packed already"):
+        pack(path, layout)
+    assert len(swept(plain_grid(n_a=3), tmp_path / "s")[1]) == 2
+    after = open_sweep(path)
+    np.testing.assert_array_equal(after["parts"][:2], before["parts"])
+    assert [str(w) for w in after["words"][:2, 0].values] == ["<1.0>", "<2.0>"]
+
+
+def test_an_unfinished_store_is_not_packed(tmp_path):
+    path, _ = swept(plain_grid(), tmp_path / "s", only={"a": 1.0})
+    with pytest.raises(InputError, match="6 of 8 cells"):
+        pack(path, Plain().layout([None]))
+
+
+def test_a_map_sweep_agrees_with_the_chips_drawn_one_by_one(tmp_path):
+    axes = Axis.of("r_std", [0.2, 0.4]), Axis.of("chip_seed", [3, 4])
+    grid = Grid("chips", axes, {"n_in": 8, "cap": 1e-13}, study="map")
+    path, _ = swept(grid, tmp_path / "s")
+    data = open_sweep(path)
+    for cell in grid.cells():
+        config = MapStudy().config(grid.flags(cell), None)
+        chip = build_map(config.map, seed=[3, 4][cell[1]], noise_std=0.1)
+        delay_s = chip.delay_steps[chip.mask] * chip.timestep_s
+        held = data[dict(zip(grid.dims, cell, strict=True))]
+        assert float(held["mean_delay_s"]) == pytest.approx(delay_s.mean())
+        assert float(held["mean_ohm"]) == pytest.approx(chip.resistance_ohm.mean())
+    assert data["mean_ohm"].attrs["units"] == "ohm"
+
+
+def test_what_a_cell_warned_of_is_kept_beside_it(tmp_path):
+    grid = Grid("chips", (Axis.of("chip_seed", [1]),), {"n_in": 8}, study="map")
+    grid = Grid("chips", grid.axes, {"n_in": 8, "r_mu": 5e12}, study="map")
+    path, _ = swept(grid, tmp_path / "s")
+    (told,) = SweepStore(path).record((0,))["warnings"]
+    assert "saturate at max_delay" in told
+
+
+@pytest.mark.parametrize("n_bytes", [0, 40, 300])
+def test_a_disk_that_refuses_is_one_line_and_finished_cells_stay(tmp_path, n_bytes):
+    """RLIMIT_FSIZE stands for a full disk where none can be mounted (F5)."""
+    path, _ = swept(plain_grid(), tmp_path / "s", only={"a": 1.0})
+    before = open_sweep(path)
+    code = (
+        "import resource, signal, sys\nfrom test_sweep import swept\n"
+        "from killable import plain_grid\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({n_bytes}, {n_bytes}))\n"
+        "import denram.errors\n"
+        "try:\n swept(plain_grid(), sys.argv[1])\n"
+        "except denram.errors.StorageError as error:\n"
+        " sys.stderr.write(str(error)); sys.exit(error.exit_code)\n"
+    )
+    here = Path(__file__).parent
+    found = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "s")],
+        env={**os.environ, "PYTHONPATH": f"{here}{os.pathsep}{here.parent}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 1, found.stderr
+    assert found.stderr.startswith("cannot write "), found.stderr
+    assert found.stderr.count("\n") == 0
+    after = open_sweep(path)
+    np.testing.assert_array_equal(after["parts"][0], before["parts"][0])
+    swept(None, tmp_path / "s")
+    assert (open_sweep(path)["status"] == 1).all()
+    assert list((tmp_path / "s").rglob("*.partial")) == []
+
+
+def test_the_lock_of_a_dead_process_does_not_count(tmp_path):
+    (tmp_path / ".lock").write_text("")
+    (tmp_path / ".owner.json").write_text('{"pid": 1, "host": "gone"}')
+    with owned(tmp_path):
+        assert json.loads((tmp_path / ".owner.json").read_text())["pid"] == os.getpid()
+
+
+def test_a_file_in_place_of_the_store_is_refused(tmp_path):
+    (tmp_path / STORE).write_text("mine")
+    with pytest.raises((InputError, StorageError)):
+        swept(plain_grid(), tmp_path)
+    assert (tmp_path / STORE).read_text() == "mine"

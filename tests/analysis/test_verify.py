@@ -1,0 +1,135 @@
+import json
+import random
+
+import numpy as np
+import pytest
+from killable import Plain, plain_grid
+
+from denram.analysis import Axis, Grid
+from denram.analysis.rewrite import pack
+from denram.analysis.sweep import repair, run_sweep
+from denram.analysis.sweep_store import SweepStore, open_sweep, results_sha256
+from denram.analysis.verify import damages
+from denram.errors import InputError
+
+
+@pytest.fixture
+def store(tmp_path):
+    return run_sweep(plain_grid(), tmp_path / "s", study=Plain())
+
+
+def chunks(store):
+    return sorted(p for p in store.rglob("*") if p.is_file() and "c" in p.parts)
+
+
+def flip(path, bit):
+    content = bytearray(path.read_bytes())
+    content[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(content)
+
+
+def test_every_flipped_bit_is_found_and_the_cell_named(store):
+    chance, files, found = random.Random(0), chunks(store), 0
+    for _ in range(300):
+        file = chance.choice(files)
+        bit = chance.randrange(8 * file.stat().st_size)
+        flip(file, bit)
+        (damage,) = damages(store)
+        assert damage.file == file.relative_to(store).as_posix()
+        n_axes = len(plain_grid().shape)
+        after = file.parts[file.parts.index("c") + 1 :][:n_axes]
+        if damage.cell is not None:
+            assert damage.cell == tuple(map(int, after))
+        else:
+            assert damage.file.split("/")[0] in plain_grid().dims
+        found += 1
+        flip(file, bit)
+    assert found == 300
+    assert list(damages(store)) == []
+
+
+def test_every_lost_or_shortened_chunk_is_found(store):
+    for file in chunks(store):
+        content = file.read_bytes()
+        file.write_bytes(content[: len(content) // 2])
+        assert len(list(damages(store))) == 1, file
+        file.unlink()
+        lost_status = file.is_relative_to(store / "status")
+        # without its status a cell is simply not done yet
+        assert len(list(damages(store))) == (0 if lost_status else 1)
+        file.write_bytes(content)
+
+
+def test_a_cell_whose_status_is_lost_is_computed_again_with_the_same_bits(store):
+    before = results_sha256(store)
+    (store / "status" / "c" / "1" / "1").unlink()
+    assert int((open_sweep(store)["status"] == 1).sum()) == 7
+    run_sweep(None, store.parent, study=Plain())
+    assert results_sha256(store) == before
+
+
+def test_repair_lets_damaged_cells_be_computed_again_with_the_same_bits(store):
+    before = results_sha256(store)
+    flip(store / "parts" / "c" / "2" / "1" / "0", 13)
+    (damage,) = damages(store)
+    with pytest.raises(InputError, match="verify"):
+        open_sweep(store)
+    assert damage.label == "a=3,b=1"
+    assert damage.cell is not None
+    repair(store, [damage.cell])
+    seen = int((SweepStore(store).status() == 0).sum())
+    assert seen == 1
+    run_sweep(None, store.parent, study=Plain())
+    assert results_sha256(store) == before
+    assert list(damages(store)) == []
+
+
+def test_repair_of_a_sweep_with_one_axis_keeps_its_labels(tmp_path):
+    grid = Grid("plain", (Axis.of("a", [1.0, 2.0]),), study="plain")
+    store = run_sweep(grid, tmp_path / "s", study=Plain())
+    repair(store, [(0,)])
+    assert list(damages(store)) == []
+    np.testing.assert_array_equal(open_sweep(store)["a"], [1.0, 2.0])
+    np.testing.assert_array_equal(SweepStore(store).status(), [0, 1])
+
+
+def test_a_damaged_status_names_the_file(store):
+    flip(store / "status" / "c" / "1" / "0", 3)
+    with pytest.raises(InputError, match=r"status/c/1/0 is damaged \(cell \(1, 0\)\)"):
+        SweepStore(store).status()
+
+
+def test_a_changed_description_is_found(store):
+    meta = json.loads((store / "zarr.json").read_text())
+    grid = json.loads(meta["attributes"]["definition"])
+    grid["axes"][0]["labels"][0] = grid["axes"][0]["keys"]["a"][0] = 7.0
+    meta["attributes"]["definition"] = json.dumps(grid)
+    (store / "zarr.json").write_text(json.dumps(meta))
+    reasons = [damage.reason for damage in damages(store)]
+    assert "its grid was changed" in reasons
+    assert "its labels are not those of the grid" in reasons
+
+
+def test_an_array_of_another_length_is_found(store):
+    meta = json.loads((store / "total" / "zarr.json").read_text())
+    meta["shape"][0] = 10**12
+    (store / "total" / "zarr.json").write_text(json.dumps(meta))
+    (damage,) = damages(store)
+    assert damage.reason == f"a must have 4 positions, got {10**12}"
+    with pytest.raises(InputError, match=r"cannot be read|needs"):
+        open_sweep(store)
+
+
+def test_flipped_bits_of_a_packed_store_are_found(store):
+    grid = plain_grid()
+    study = Plain()
+    layout = study.layout(study.config(grid.flags(c), None) for c in grid.cells())
+    pack(store, layout)
+    chance, files = random.Random(1), chunks(store)
+    for _ in range(100):
+        file = chance.choice(files)
+        bit = chance.randrange(8 * file.stat().st_size)
+        flip(file, bit)
+        (damage,) = damages(store)
+        assert damage.file == file.relative_to(store).as_posix()
+        flip(file, bit)
