@@ -81,7 +81,10 @@ def report_html(path: str | Path) -> str:
         InputError: no store, or it cannot be read.
     """
     view = SweepView(path)
-    parts: list[Any] = [Div(text=summary_html(view)), Div(text=_protocol_html(view))]
+    parts: list[Any] = [
+        Div(text=text, disable_math=True)
+        for text in (summary_html(view), _protocol_html(view))
+    ]
     if view.counts()["done"]:
         parts += [_tabs(view), *_table(view)]
     layout = column(*parts, sizing_mode="stretch_width")
@@ -99,17 +102,24 @@ def _tabs(view: SweepView) -> Tabs:
         for axis in across[:_MOST_TABS]:
             line = next((other for other in across if other is not axis), None)
             plot, source = plot_of(view, name, axis, line, {})
-            below = Div(text=cells_html(view, []), name="picked")
+            place = f"{name} along {axis.name}"
+            source.name = f"points of {place}"
+            picked = f"picked of {place}"
+            below = Div(text=cells_html(view, []), name=picked, disable_math=True)
             _on_pick(view, source, behind, below)
             body = column(plot, below, sizing_mode="stretch_width")
             inner.append(TabPanel(child=body, title=f"along {axis.name}"))
-        panels.append(TabPanel(child=Tabs(tabs=inner), title=name))
+        panels.append(TabPanel(child=_wide(inner), title=name))
+    return _wide(panels)
+
+
+def _wide(panels: list[TabPanel]) -> Tabs:
     return Tabs(tabs=panels, sizing_mode="stretch_width")
 
 
 _PICK = """
     const flat = source.selected.indices.flatMap((i) => source.data.flat[i])
-    const found = flat.slice(0, 4).map((i) => behind.data.html[i] ?? "(not in this file)")
+    const found = flat.slice(0, 4).map((i) => behind.data.html[i] ?? "(not kept)")
     const more = flat.length > 4 ? `<p>and ${flat.length - 4} more cells</p>` : ""
     below.text = flat.length ? found.join("<br>") + more : empty
 """
@@ -144,7 +154,11 @@ def _table(view: SweepView) -> list[Any]:
     columns = [TableColumn(field=key, title=key) for key in data]
     note = f"{len(cells)} of {grid.n_cells} cells"
     table = DataTable(
-        source=source, columns=columns, sizing_mode="stretch_width", height=400
+        source=source,
+        columns=columns,
+        sizing_mode="stretch_width",
+        height=400,
+        reorderable=False,
     )
     return [Div(text=f"<h3>{note}</h3>"), table]
 

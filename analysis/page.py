@@ -38,6 +38,7 @@ COLOURS = (
 )
 NONE, ALL = "(none)", "(all, averaged)"
 _MOST_PICKED = 8
+_MOST_TICKS = 8  # of an axis whose every label is one
 _TOOLTIPS = [
     ("", "@where"),
     ("mean", "@mean{0.00000}"),
@@ -64,11 +65,10 @@ def plot_of(
     source = ColumnDataSource(_columns(view, points, places, across, line))
     source.name = "points"
     _draw(plot, source, line)
-    if not numeric:
+    if not numeric or len(places) <= _MOST_TICKS:
         plot.xaxis.ticker = FixedTicker(ticks=places)
-        plot.xaxis.major_label_overrides = dict(
-            zip(range(len(places)), labels(across), strict=True)
-        )
+    if not numeric:
+        plot.xaxis.major_label_overrides = dict(enumerate(map(unmath, labels(across))))
     plot.xaxis.axis_label_text_font_style = plot.yaxis.axis_label_text_font_style = (
         "normal"
     )
@@ -77,7 +77,14 @@ def plot_of(
 
 def _named(view: SweepView, name: str) -> str:
     units = view.units(name)
-    return f"{name} ({units})" if units else name
+    return unmath(f"{name} ({units})" if units else name)
+
+
+def unmath(text: str) -> str:
+    """A text that is not taken for a formula, which would be fetched from outside."""
+    for mark in ("$$", "\\(", "\\["):
+        text = text.replace(mark, " ".join(mark))
+    return text
 
 
 def _columns(
@@ -129,7 +136,7 @@ def _draw(plot: Any, source: ColumnDataSource, line: Axis | None) -> None:
             color=data["colour"][own[0]],
             line_width=1.5,
         )
-        items.append(LegendItem(label=str(name), renderers=[drawn]))
+        items.append(LegendItem(label=unmath(str(name)), renderers=[drawn]))
     if line and items:
         legend = Legend(items=items[:20], title=line.name, click_policy="hide")
         plot.add_layout(legend, "right")
@@ -201,7 +208,7 @@ def curves_plots(view: SweepView, cells: list[Index]) -> list[Any]:
         plot = figure(
             height=230,
             width=380,
-            title=name,
+            title=unmath(name),
             x_axis_label="epoch",
             tools="hover,save,reset,box_zoom",
             name=f"curve {name}",
@@ -209,8 +216,8 @@ def curves_plots(view: SweepView, cells: list[Index]) -> list[Any]:
         for i, found in enumerate(curves):
             y = found[name]
             colour = COLOURS[i % len(COLOURS)]
-            plot.line(range(len(y)), y, color=colour, line_width=2)
-            plot.scatter(range(len(y)), y, color=colour, size=3)
+            plot.line(list(range(len(y))), y, color=colour, line_width=2)
+            plot.scatter(list(range(len(y))), y, color=colour, size=3)
         plots.append(plot)
     return plots
 
@@ -246,12 +253,12 @@ class Page:
             for name, axis in axes.items()
         }
         self.reload = Button(label="Reload", name="reload")
-        self.head = Div(text=summary_html(view), name="summary")
-        self.details = Div(text=cells_html(view, []), name="details")
+        self.head = Div(text=summary_html(view), name="summary", disable_math=True)
+        self.details = Div(text=cells_html(view, []), name="details", disable_math=True)
         self.plot = column(sizing_mode="stretch_width", min_width=500)
-        self.curves = row(name="curves")
+        self.curves = row(Div(text=""), name="curves")
         for widget in (self.variable, self.across, self.line, *self.fixed.values()):
-            widget.on_change("value", lambda *_: self.draw())
+            widget.on_change("value", lambda attr, old, new: self.draw())
         self.reload.on_click(self._reload)
         self.draw()
 
@@ -260,7 +267,7 @@ class Page:
         widgets = [self.variable, self.across, self.line]
         only = Div(text="<b>only where</b>")
         side = column(*widgets, only, *self.fixed.values(), self.reload, width=230)
-        main = column(self.plot, self.details, self.curves, sizing_mode="stretch_width")
+        main = column(self.plot, self.curves, self.details, sizing_mode="stretch_width")
         body = row(side, main, sizing_mode="stretch_width")
         document.add_root(column(self.head, body, sizing_mode="stretch_width"))
         document.title = f"DenRAM: {self.view.grid.name}"
@@ -280,7 +287,9 @@ class Page:
             return
         name = str(self.variable.value)
         plot, source = plot_of(self.view, name, across, line, fixed)
-        source.selected.on_change("indices", lambda a, o, new: self._pick(source, new))
+        source.selected.on_change(
+            "indices", lambda attr, old, new: self._pick(source, new)
+        )
         self.plot.children = [plot]
         self._show([])
 
@@ -290,7 +299,7 @@ class Page:
 
     def _show(self, cells: list[Index]) -> None:
         self.details.text = cells_html(self.view, cells)
-        self.curves.children = curves_plots(self.view, cells)
+        self.curves.children = curves_plots(self.view, cells) or [Div(text="")]
 
     def _reload(self) -> None:
         self.view.reload()
