@@ -33,6 +33,7 @@ class Progress:
         self._total = self._ran = 0
         self._began = time.monotonic()
         self._told = 0.0
+        self._told_of: set[Index] = set()
         self._running: dict[Index, tuple[Program, int, int]] = {}
         self._live = page.is_terminal and "CI" not in os.environ
 
@@ -86,10 +87,11 @@ class Progress:
     def _cell(self, outcome: "Outcome") -> None:
         assert self.grid is not None
         self._ran += 1
+        self._told_of.add(outcome.cell)
         self._running = {
             first: running
             for first, running in self._running.items()
-            if outcome.cell not in running[0].cells
+            if not self._told_of.issuperset(running[0].todo)
         }
         if outcome.error:
             self.failed.append(outcome)
@@ -108,15 +110,21 @@ class Progress:
     def _fraction(self) -> float:
         """Share of the work that is done, parts of running programs included."""
         parts = sum(
-            len(program.todo) * done / max(1, total)
+            len(self._left(program)) * done / max(1, total)
             for program, done, total in self._running.values()
         )
         return min(1.0, (self._ran + parts) / max(1, self._total))
 
+    def _left(self, program: "Program") -> "set[Index]":
+        """Cells of a program that nothing was heard of yet."""
+        return set(program.todo) - self._told_of
+
     def _state(self) -> str:
         spent, share = time.monotonic() - self._began, self._fraction()
         left = spent * (1 - share) / share if share > 0 else math.nan
-        running = sum(len(program.todo) for program, *_ in self._running.values())
+        running = sum(
+            len(self._left(program)) for program, *_ in self._running.values()
+        )
         ahead = "" if math.isnan(left) else f", about {screen.duration(left)} left"
         return (
             f"({running} running, {len(self.failed)} failed,"

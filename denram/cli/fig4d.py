@@ -117,7 +117,8 @@ def _finish(page: "Console", sweep: "xr.Dataset", folder: Path) -> None:
     rows = summary_rows(summary)
     _write_csv(folder / "fig4d.csv", rows)
     written = ["fig4d.csv", "fig4d.png", "fig4d.pdf"]
-    if matrix is not None:
+    if matrix is not None:  # a network that none of is done has nothing to show
+        matrix = matrix.dropna(schema.NETWORK, how="all", subset=["mean"])
         _write_csv(folder / "fig4d_matrix.csv", matrix_rows(matrix))
         written.insert(1, "fig4d_matrix.csv")
     for ending in ("png", "pdf"):

@@ -220,7 +220,9 @@ return [box.left + plot.frame.bbox.left + plot.frame.x_scale.compute(source.data
 def _click(browser, number):
     from selenium.webdriver.common.action_chains import ActionChains
 
-    x, y = browser.execute_script(PLACE.replace("[N]", f"[{number}]").replace("MODEL", MODEL))
+    x, y = browser.execute_script(
+        PLACE.replace("[N]", f"[{number}]").replace("MODEL", MODEL)
+    )
     body = browser.find_element("tag name", "body")
     rect = browser.execute_script(
         "const r = document.body.getBoundingClientRect();"
