@@ -4,7 +4,7 @@ import math
 import socket
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from bokeh.application import Application
@@ -129,10 +129,11 @@ def _on_pick(
     view: SweepView, source: ColumnDataSource, behind: ColumnDataSource, below: Div
 ) -> None:
     """Show the settings of the first cells behind a point; their text is made here."""
-    source.data["flat"] = [
+    flat = [
         [int(np.ravel_multi_index(cell, view.grid.shape)) for cell in cells]
         for cells in source.data["cells"]
     ]
+    source.add(flat, "flat")
     args = {"source": source, "behind": behind, "below": below, "empty": below.text}
     source.selected.js_on_change("indices", CustomJS(args=args, code=_PICK))
 
@@ -150,7 +151,7 @@ def _table(view: SweepView) -> list[Any]:
     for name in shown:
         values = view.values(name)
         data[name] = [_number(float(values[cell])) for cell in cells]
-    source = ColumnDataSource(data)
+    source = ColumnDataSource(data=cast(Any, data))
     columns = [TableColumn(field=key, title=key) for key in data]
     note = f"{len(cells)} of {grid.n_cells} cells"
     table = DataTable(

@@ -5,7 +5,7 @@ All text that comes from a store is escaped wherever it becomes HTML.
 
 import math
 from html import escape
-from typing import Any
+from typing import Any, cast
 
 from bokeh.document import Document
 from bokeh.layouts import column, row
@@ -62,7 +62,8 @@ def plot_of(
         y_axis_label=_named(view, name),
         name="plot",
     )
-    source = ColumnDataSource(_columns(view, points, places, across, line))
+    columns = _columns(view, points, places, across, line)
+    source = ColumnDataSource(data=cast(Any, columns))
     source.name = "points"
     _draw(plot, source, line)
     if not numeric or len(places) <= _MOST_TICKS:
@@ -237,9 +238,13 @@ class Page:
         many = [n for n, axis in axes.items() if len(axis.labels) > 1]
         variables = view.variables
         second = next((n for n in many[1:]), NONE)
-        self.variable = Select(title="result", options=variables, name="variable")
+        self.variable = Select(
+            title="result", options=cast(Any, variables), name="variable"
+        )
         self.variable.value = variables[0] if variables else None
-        self.across = Select(title="along x", options=names, value=names[0], name="x")
+        self.across = Select(
+            title="along x", options=cast(Any, names), value=names[0], name="x"
+        )
         self.line = Select(
             title="a line per", options=[NONE, *names], value=second, name="line"
         )

@@ -84,7 +84,7 @@ class Study(Protocol):
         configs: Sequence[Any],
         folders: Sequence[Path],
         on_progress: Callable[[int, int], None],
-    ) -> list[Values]:
+    ) -> Sequence[Values]:
         """Compute cells of one kin; what is in their folders is continued.
 
         Args:

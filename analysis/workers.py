@@ -62,7 +62,7 @@ def local_cluster(n_workers: int, *, dashboard: bool = False) -> "Iterator[Clien
         "OMP_NUM_THREADS": str(share),
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
     }
-    settings = {
+    settings: dict[str, Any] = {
         "distributed.nanny.pre-spawn-environ": environment,
         "distributed.scheduler.allowed-failures": 0,  # counted here, see `Job.tries`
         "distributed.scheduler.work-stealing": False,
@@ -70,13 +70,16 @@ def local_cluster(n_workers: int, *, dashboard: bool = False) -> "Iterator[Clien
         "distributed.comm.timeouts.connect": "60s",
         "distributed.logging": {"distributed": "critical", "tornado": "critical"},
     }
+    if not dashboard:  # not even the plain pages beside it
+        settings["distributed.scheduler.http.routes"] = []
     with dask_config.set(settings):
         cluster = LocalCluster(
             n_workers=n_workers,
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
-            dashboard_address=cast(str, "127.0.0.1:0" if dashboard else None),
+            dashboard_address="127.0.0.1:0",
+            scheduler_kwargs={"dashboard": dashboard},
             worker_dashboard_address=None,
             memory_limit=0,
             silence_logs=50,

@@ -41,7 +41,7 @@ def _marked_put(store, name, cell, value):
     mark("after", name, *cell)
 
 
-SweepStore._put = _marked_put
+setattr(SweepStore, "_put", _marked_put)  # noqa: B010  a method is replaced
 
 
 class PlainConfig(Section, frozen=True):

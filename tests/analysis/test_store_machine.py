@@ -167,7 +167,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     @precondition(lambda self: self.damaged)
     def verify_and_repair(self):
-        found = {damage.cell for damage in damages(self.path)}
+        found = {d.cell for d in damages(self.path) if d.cell is not None}
         assert found == self.damaged
         repair(self.path, sorted(found))
         for cell in found:

@@ -2,10 +2,13 @@ import json
 import os
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
+import psutil
 import pytest
 import xarray as xr
 import zarr
@@ -26,6 +29,7 @@ from denram.analysis.sweep_store import (
     results_sha256,
 )
 from denram.analysis.train_study import TrainStudy
+from denram.analysis.workers import joined_cluster, local_cluster
 from denram.errors import BusyError, InputError, StorageError
 from denram.mapping import build_map
 from denram.train import open_run, resolve
@@ -121,11 +125,12 @@ def test_no_chunk_holds_two_cells(study, tmp_path):
         array = zarr.open(name, mode="r")
         if isinstance(array, zarr.Group):
             continue
-        dims = tuple(array.metadata.dimension_names)
+        meta = cast(Any, array.metadata)
+        dims = meta.dimension_names or ()
         if dims[: len(grid.dims)] == grid.dims:
             assert array.chunks[: len(grid.dims)] == (1,) * len(grid.dims)
             assert array.shards is None
-            assert array.metadata.codecs[-1].to_dict()["name"] == "crc32c"
+            assert meta.codecs[-1].to_dict()["name"] == "crc32c"
             checked += 1
     assert checked == len(layout.variables) + 3
 
@@ -158,7 +163,7 @@ def test_order_and_number_of_workers_do_not_change_a_bit(order, tmp_path):
             dashboard_address=cast(str, None),
             host="127.0.0.1",
         ) as cluster:
-            engine = Engine(scheduler=cluster.scheduler_address)
+            engine = Engine(scheduler=cast(Any, cluster).scheduler_address)
             swept(grid, tmp_path / "b", engine=engine)
     assert results_sha256(tmp_path / "b" / STORE) == results_sha256(path)
 
@@ -252,6 +257,7 @@ def test_other_code_or_libraries_are_refused_with_the_difference(tmp_path):
         swept(None, tmp_path / "s")
     aside = set_aside(tmp_path / "s")
     assert aside == tmp_path / "s.old-1"
+    assert aside is not None
     assert len(swept(plain_grid(), tmp_path / "s")[1]) == 8
     assert (SweepStore(aside / STORE).status() == 1).sum() == 2
 
@@ -276,13 +282,12 @@ def test_a_newer_store_is_refused(tmp_path):
         open_sweep(path)
 
 
-def test_a_scheduler_that_does_not_answer_is_one_line(tmp_path, monkeypatch):
-    from denram.analysis import workers
-
-    monkeypatch.setattr(workers.joined_cluster, "__kwdefaults__", None, raising=False)
-    with pytest.raises(InputError, match="scheduler must answer within 2 s"):
-        with workers.joined_cluster("tcp://127.0.0.1:9", timeout_s=2):
-            pass
+def test_a_scheduler_that_does_not_answer_is_one_line():
+    with (
+        pytest.raises(InputError, match="scheduler must answer within 2 s"),
+        joined_cluster("tcp://127.0.0.1:9", timeout_s=2),
+    ):
+        pass
 
 
 def test_packing_keeps_every_value_and_adding_labels_unpacks(tmp_path):
@@ -378,3 +383,22 @@ def test_a_file_in_place_of_the_store_is_refused(tmp_path):
     with pytest.raises((InputError, StorageError)):
         swept(plain_grid(), tmp_path)
     assert (tmp_path / STORE).read_text() == "mine"
+
+
+def test_a_local_cluster_listens_on_loopback_alone():
+    with local_cluster(1) as client:
+        client.submit(sum, [1, 2]).result()
+        here = psutil.Process()
+        sockets = [
+            c.laddr.ip
+            for process in (here, *here.children(recursive=True))
+            for c in process.net_connections()
+            if c.status == psutil.CONN_LISTEN
+        ]
+        assert sockets
+        assert set(sockets) == {"127.0.0.1"}
+        port = client.scheduler_info()["services"]["dashboard"]
+        for page in ("status", "health", "json/counts.json", "info/main/workers.html"):
+            with pytest.raises(urllib.error.HTTPError, match="404") as refused:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/{page}")
+            refused.value.close()
