@@ -91,14 +91,32 @@ class Axis:
 
 
 def _like(values: Sequence[Any]) -> list[Any]:
-    """Whole numbers among real ones become real, so that a coordinate has one type."""
+    """Whole numbers among real ones become real, so that a coordinate has one type.
+
+    Raises:
+        InputError: a value that no coordinate can hold.
+    """
+    for value in values:
+        _require_plain(value)
     numbers = all(type(v) in (int, float) for v in values)
     if numbers and any(isinstance(v, float) for v in values):
-        for value in values:
-            if not math.isfinite(value):
-                raise InputError(f"a value of an axis must be finite, got {value}")
         return [float(v) for v in values]
     return list(values)
+
+
+def _require_plain(value: Any) -> None:
+    if isinstance(value, list):
+        for part in value:
+            _require_plain(part)
+    elif not isinstance(value, bool | int | float | str):
+        raise InputError(
+            f"a value of an axis must be a number, text, true, false or a list,"
+            f" got {value!r}"[:200]
+        )
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"a value of an axis must be finite, got {value}")
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise InputError("a whole number of an axis must fit in 64 bits")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ TEST, VALID, CLEAN = "test_accuracy", "valid_accuracy", "test_accuracy_without_n
 TEST_AT, TEST_LEVEL = "test_accuracy_at", "scored_noise_std"
 BEST, EPOCHS, CONFUSION = "best_epoch", "n_epochs", "confusion"
 PER_EPOCH = "epoch_"  # prefix of curves
-DATASET, PROTOCOL = "dataset", "protocol"
+DATASET, PROTOCOL = "dataset_name", "protocol"
 
 STATUS = "status"
 MISSING, DONE, FAILED = 0, 1, 2

@@ -133,6 +133,7 @@ def plan(
             ) from None
     study = study or study_of(whole.study)
     configs = check_cells(whole, study)
+    _check_names(whole, study, configs)
     status = np.zeros(whole.shape, np.int8)
     if held is not None:
         corner = tuple(slice(n) for n in held.grid.shape)
@@ -142,6 +143,19 @@ def plan(
     if not shapes or shapes[-1] != whole.shape:
         shapes = (*shapes, whole.shape)
     return Plan(whole, asked, configs, study, status, shapes)
+
+
+def _check_names(grid: Grid, study: Study, configs: Mapping[Index, Any]) -> None:
+    """Refuse an axis that has the name of something else in the store."""
+    layout = study.layout(configs.values())
+    taken = {*layout.variables, *layout.coords, schema.STATUS, schema.PROVENANCE}
+    taken |= {dim for held in layout.variables.values() for dim in held.dims}
+    for axis in grid.axes:
+        for name in (axis.name, *axis.keys):
+            if name in taken:
+                raise InputError(
+                    f"an axis must not have the name of a result: {name!r}"
+                )
 
 
 def _asked(whole: Grid, grid: Grid, only: Mapping[str, Any]) -> Iterator[Index]:

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from denram.analysis import schema
 from denram.analysis.figures import LAW, STYLE
 from denram.analysis.grid import Axis as GridAxis
-from denram.analysis.grid import Grid
+from denram.analysis.grid import Grid, spelt
+from denram.errors import InputError
 
 REPLICATES = (schema.SEED, "chip_seed")  # axes that repeat, and are averaged over
 _MAIN = (schema.TEST, "mean_delay_s")  # the first that a sweep has is drawn
@@ -29,7 +30,7 @@ def results(data: xr.Dataset, grid: Grid) -> xr.Dataset:
         if not np.issubdtype(variable.dtype, np.number):
             continue
         inner = [d for d in variable.dims if d not in grid.dims]
-        labelled = [d for d in inner if d in data.coords]
+        labelled = {*inner} & {*data.coords} - {schema.DRAW}
         if labelled:  # such as noise levels: no mere repeats
             continue
         mean = variable.mean(inner) if inner else variable
@@ -48,7 +49,7 @@ def sweep_table(data: xr.Dataset, grid: Grid) -> pd.DataFrame:
     kept = [dim for dim in grid.dims if dim not in REPLICATES]
     if not kept:  # nothing but replicates: a row each
         over, kept = [], list(grid.dims)
-    main = next(iter(values.data_vars))
+    main = _main(values)
     table = values.mean(over)
     n = values[main].notnull().sum(over)
     if over:
@@ -62,6 +63,12 @@ def sweep_table(data: xr.Dataset, grid: Grid) -> pd.DataFrame:
     return frame.reset_index(drop=True)
 
 
+def _main(values: xr.Dataset) -> str:
+    for name in values.data_vars:
+        return str(name)
+    raise InputError("a sweep must have a numeric result to be tabled")
+
+
 def sweep_figure(data: xr.Dataset, grid: Grid) -> Figure:
     """The main result against the longest numeric axis, a line per other label.
 
@@ -70,7 +77,7 @@ def sweep_figure(data: xr.Dataset, grid: Grid) -> Figure:
         grid: its axes.
     """
     table = sweep_table(data, grid)
-    main = next(str(name) for name in table.columns if str(name) in _MAIN)
+    main = _main(results(data, grid))
     axes_left = [axis for axis in grid.axes if axis.name in table.columns]
     numeric = [axis for axis in axes_left if _is_numeric(axis)]
     across = max(numeric or axes_left, key=lambda axis: len(axis.labels)).name
@@ -107,7 +114,7 @@ def _with_units(name: str, units: str) -> str:
 
 def _label(names: list[str], values: object) -> str:
     values = values if isinstance(values, tuple) else (values,)
-    return ", ".join(f"{n}={v}" for n, v in zip(names, values, strict=False))
+    return ", ".join(f"{n}={spelt(v)}" for n, v in zip(names, values, strict=False))
 
 
 def _line(

@@ -197,7 +197,8 @@ def _variables(
             text="test accuracy at further noise levels",
         )
     for name in (schema.DATASET, schema.PROTOCOL):
-        variables[name] = Variable(dtype=str, fill="", text=f"{name} of the cell")
+        text = name.replace("_", " ")
+        variables[name] = Variable(dtype=str, fill="", text=text)
     return variables
 
 

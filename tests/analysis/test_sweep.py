@@ -402,3 +402,27 @@ def test_a_local_cluster_listens_on_loopback_alone():
             with pytest.raises(urllib.error.HTTPError, match="404") as refused:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/{page}")
             refused.value.close()
+
+
+@pytest.mark.parametrize("name", ["total", "part", "status", "provenance"])
+def test_an_axis_with_the_name_of_a_result_is_refused(tmp_path, name):
+    axis = Axis.zipped({"a": [1.0, 2.0]}, name=name)
+    with pytest.raises(InputError, match=f"name of a result: '{name}'"):
+        swept(Grid("plain", (axis,), study="plain"), tmp_path / "s")
+    assert not (tmp_path / "s").exists()
+
+
+def test_the_data_set_can_be_an_axis(tmp_path):
+    grid = Grid("g", (Axis.of("dataset", ["synthetic"]),), {**SETTINGS, "nb_epochs": 1})
+    path, _ = swept(grid, tmp_path / "s")
+    assert str(open_sweep(path)["dataset_name"].values[0]) == "synthetic spoken digits"
+
+
+@pytest.mark.parametrize("value", [True, "a,b", [1, [2, "x"]], 2**62, -1.5])
+def test_any_plain_label_survives_the_store(tmp_path, value):
+    axis = Axis.zipped({"a": [1.0]}, name="x", labels=[value])
+    swept(Grid("plain", (axis,), study="plain"), tmp_path / "s")
+    assert read_head(tmp_path / "s" / STORE).grid.axes[0].labels == (value,)
+    held = open_sweep(tmp_path / "s")["x"].values[0]
+    assert held == (json.dumps(value) if isinstance(value, list) else value)
+    assert swept(None, tmp_path / "s")[1] == []
