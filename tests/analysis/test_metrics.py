@@ -194,8 +194,8 @@ def test_a_sweep_without_further_levels_has_no_matrix():
 
 def test_data_are_named_by_the_cells_that_are_done():
     sweep = schema.mock()
-    sweep["dataset"][0, 0, 0] = "SHD"
-    sweep["dataset"][1, 0, 0] = "never"
+    sweep["dataset_name"][0, 0, 0] = "SHD"
+    sweep["dataset_name"][1, 0, 0] = "never"
     sweep["status"][1, 0, 0] = schema.FAILED
     assert dataset_names(sweep) == "SHD, mock"
     assert fig4d_summary(sweep).attrs["dataset"] == "SHD, mock"
