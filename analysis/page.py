@@ -4,6 +4,7 @@ All text that comes from a store is escaped wherever it becomes HTML.
 """
 
 import math
+from collections.abc import Sequence
 from html import escape
 from typing import Any, cast
 
@@ -175,8 +176,7 @@ def cells_html(view: SweepView, cells: list[Index]) -> str:
         )
     columns = [view.settings(cell) for cell in cells]
     records = [view.record(cell) for cell in cells]
-    rows = [("cell", [view.grid.label(cell) for cell in cells])]
-    rows += [(key, [c.get(key, "") for c in columns]) for key in columns[0]]
+    rows = [(key, [c.get(key, "") for c in columns]) for key in columns[0]]
     rows += [
         (key, [str(record.get(key, "")) for record in records])
         for key in ("status", "error", "wall_s", "host", "finished", "program_cells")
@@ -184,7 +184,9 @@ def cells_html(view: SweepView, cells: list[Index]) -> str:
     rows.append(("folder", [view.folder(cell) for cell in cells]))
     out = escape(str(view.path.parent))
     rows.append(("run it alone", [_command(out, view.grid.label(c)) for c in cells]))
-    body = "".join(_table_row(name, values) for name, values in rows)
+    head = [view.grid.label(cell) for cell in cells]
+    body = _table_row("cell", head, colours=COLOURS)
+    body += "".join(_table_row(name, values) for name, values in rows)
     return f"<table style='border-collapse:collapse;font-size:12px'>{body}</table>"
 
 
@@ -192,11 +194,17 @@ def _command(out: str, label: str) -> str:
     return f"denram-analyze sweep --out {out} --only {label} --retry-failed"
 
 
-def _table_row(name: str, values: list[str]) -> str:
+def _table_row(name: str, values: list[str], *, colours: Sequence[str] = ()) -> str:
+    """A row; with colours, each value behind a square of its curves' colour."""
     mark = "background:#fff3cd" if len(set(values)) > 1 else ""
     cell = "padding:2px 10px;border-bottom:1px solid #ddd;max-width:26em"
     cell += ";overflow-wrap:anywhere"
-    tds = "".join(f"<td style='{cell}'>{escape(value)}</td>" for value in values)
+    squares = [f"<span style='color:{c}'>&#9632;</span> " for c in colours]
+    tds = "".join(
+        f"<td style='{cell}'>{squares[i % len(squares)] if squares else ''}"
+        f"{escape(value)}</td>"
+        for i, value in enumerate(values)
+    )
     head = f"<th style='{cell};text-align:left'>{escape(name)}</th>"
     return f"<tr style='{mark}'>{head}{tds}</tr>"
 
@@ -211,7 +219,8 @@ def curves_plots(view: SweepView, cells: list[Index]) -> list[Any]:
             width=380,
             title=unmath(name),
             x_axis_label="epoch",
-            tools="hover,save,reset,box_zoom",
+            tools="hover,box_zoom,reset",
+            toolbar_location=None,
             name=f"curve {name}",
         )
         for i, found in enumerate(curves):

@@ -154,7 +154,7 @@ def _check_names(grid: Grid, study: Study, configs: Mapping[Index, Any]) -> None
         for name in (axis.name, *axis.keys):
             if name in taken:
                 raise InputError(
-                    f"an axis must not have the name of a result: {name!r}"
+                    f"an axis must not have the name of a result, got {name!r}"
                 )
 
 

@@ -407,7 +407,7 @@ def test_a_local_cluster_listens_on_loopback_alone():
 @pytest.mark.parametrize("name", ["total", "part", "status", "provenance"])
 def test_an_axis_with_the_name_of_a_result_is_refused(tmp_path, name):
     axis = Axis.zipped({"a": [1.0, 2.0]}, name=name)
-    with pytest.raises(InputError, match=f"name of a result: '{name}'"):
+    with pytest.raises(InputError, match=f"name of a result, got '{name}'"):
         swept(Grid("plain", (axis,), study="plain"), tmp_path / "s")
     assert not (tmp_path / "s").exists()
 
