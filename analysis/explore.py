@@ -152,7 +152,7 @@ def _table(view: SweepView) -> list[Any]:
         values = view.values(name)
         data[name] = [_number(float(values[cell])) for cell in cells]
     source = ColumnDataSource(data=cast(Any, data))
-    columns = [TableColumn(field=key, title=key) for key in data]
+    columns = [TableColumn(field=key, title=escape(key)) for key in data]
     note = f"{len(cells)} of {grid.n_cells} cells"
     table = DataTable(
         source=source,

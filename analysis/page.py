@@ -4,6 +4,7 @@ All text that comes from a store is escaped wherever it becomes HTML.
 """
 
 import math
+import shlex
 from collections.abc import Sequence
 from html import escape
 from typing import Any, cast
@@ -25,6 +26,7 @@ from bokeh.plotting import figure
 
 from denram.analysis.grid import Axis, Index
 from denram.analysis.slices import SweepView, labels
+from denram.errors import InputError
 
 # Okabe and Ito's colours, which most colour-blind people can tell apart
 COLOURS = (
@@ -42,8 +44,9 @@ _MOST_PICKED = 8
 _MOST_TICKS = 8  # of an axis whose every label is one
 _TOOLTIPS = [
     ("", "@where"),
-    ("mean", "@mean{0.00000}"),
-    ("sd", "@sd_text"),
+    ("mean", "@mean_text"),
+    ("sd over cells", "@sd_text"),
+    ("sd over draws", "@inner_text"),
     ("cells done", "@n_text"),
 ]
 
@@ -107,13 +110,19 @@ def _columns(
         "mean": [p.mean for p in shown],
         "low": [p.mean - sd for p, sd in zip(shown, sds, strict=True)],
         "high": [p.mean + sd for p, sd in zip(shown, sds, strict=True)],
-        "sd_text": ["-" if math.isnan(p.sd) else f"{p.sd:.5g}" for p in shown],
+        "mean_text": [_short(p.mean) for p in shown],
+        "sd_text": [_short(p.sd) for p in shown],
+        "inner_text": [_short(p.inner_sd) for p in shown],
         "n_text": [f"{p.n} of {len(p.cells)}" for p in shown],
         "line": [lines[p.line] for p in shown],
         "colour": [COLOURS[p.line % len(COLOURS)] for p in shown],
         "where": where,
         "cells": [[list(cell) for cell in p.cells] for p in shown],
     }
+
+
+def _short(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.5g}"
 
 
 def _draw(plot: Any, source: ColumnDataSource, line: Axis | None) -> None:
@@ -178,11 +187,12 @@ def cells_html(view: SweepView, cells: list[Index]) -> str:
     records = [view.record(cell) for cell in cells]
     rows = [(key, [c.get(key, "") for c in columns]) for key in columns[0]]
     rows += [
-        (key, [str(record.get(key, "")) for record in records])
+        (key, [_plain(record.get(key, "")) for record in records])
         for key in ("status", "error", "wall_s", "host", "finished", "program_cells")
     ]
+    rows.append(("versions", [_versions(record) for record in records]))
     rows.append(("folder", [view.folder(cell) for cell in cells]))
-    out = escape(str(view.path.parent))
+    out = str(view.path.parent)
     rows.append(("run it alone", [_command(out, view.grid.label(c)) for c in cells]))
     head = [view.grid.label(cell) for cell in cells]
     body = _table_row("cell", head, colours=COLOURS)
@@ -191,7 +201,21 @@ def cells_html(view: SweepView, cells: list[Index]) -> str:
 
 
 def _command(out: str, label: str) -> str:
-    return f"denram-analyze sweep --out {out} --only {label} --retry-failed"
+    if not (out + label).isprintable():  # control characters act when pasted
+        return "-"
+    words = ("denram-analyze", "sweep", "--out", out, "--only", label)
+    return f"{shlex.join(words)} --retry-failed"
+
+
+def _plain(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _versions(record: dict[str, Any]) -> str:
+    held = record.get("versions")
+    if not isinstance(held, dict):
+        return ""
+    return ", ".join(f"{name} {version}" for name, version in held.items())
 
 
 def _table_row(name: str, values: list[str], *, colours: Sequence[str] = ()) -> str:
@@ -205,7 +229,7 @@ def _table_row(name: str, values: list[str], *, colours: Sequence[str] = ()) -> 
         f"{escape(value)}</td>"
         for i, value in enumerate(values)
     )
-    head = f"<th style='{cell};text-align:left'>{escape(name)}</th>"
+    head = f"<th style='{cell};text-align:left;white-space:nowrap'>{escape(name)}</th>"
     return f"<tr style='{mark}'>{head}{tds}</tr>"
 
 
@@ -218,13 +242,13 @@ def curves_plots(view: SweepView, cells: list[Index]) -> list[Any]:
             height=230,
             width=380,
             title=unmath(name),
-            x_axis_label="epoch",
+            x_axis_label=unmath(str(curves[0][name].dims[0])),
             tools="hover,box_zoom,reset",
             toolbar_location=None,
             name=f"curve {name}",
         )
         for i, found in enumerate(curves):
-            y = found[name]
+            y = found[name].to_numpy()
             colour = COLOURS[i % len(COLOURS)]
             plot.line(list(range(len(y))), y, color=colour, line_width=2)
             plot.scatter(list(range(len(y))), y, color=colour, size=3)
@@ -242,7 +266,6 @@ class Page:
     def __init__(self, view: SweepView) -> None:
         self.view = view
         axes = {axis.name: axis for axis in view.axes}
-        self._axes = axes
         names = list(axes)
         many = [n for n, axis in axes.items() if len(axis.labels) > 1]
         variables = view.variables
@@ -270,7 +293,12 @@ class Page:
         self.head = Div(text=summary_html(view), name="summary", disable_math=True)
         self.details = Div(text=cells_html(view, []), name="details", disable_math=True)
         self.plot = column(sizing_mode="stretch_width", min_width=500)
-        self.curves = row(Div(text=""), name="curves")
+        self.curves = row(
+            Div(text=""),
+            name="curves",
+            sizing_mode="stretch_width",
+            styles={"flex-wrap": "wrap"},
+        )
         for widget in (self.variable, self.across, self.line, *self.fixed.values()):
             widget.on_change("value", lambda attr, old, new: self.draw())
         self.reload.on_click(self._reload)
@@ -288,11 +316,12 @@ class Page:
 
     def draw(self) -> None:
         """Plot what the widgets say."""
-        across = self._axes[str(self.across.value)]
-        line = self._axes.get(str(self.line.value))
+        axes = {axis.name: axis for axis in self.view.axes}
+        across = axes[str(self.across.value)]
+        line = axes.get(str(self.line.value))
         line = None if line is across else line
         fixed = {
-            name: labels(self._axes[name]).index(str(select.value))
+            name: labels(axes[name]).index(str(select.value))
             for name, select in self.fixed.items()
             if select.value != ALL
         }
@@ -300,7 +329,11 @@ class Page:
             self.plot.children = [Div(text="No cell is done yet.")]
             return
         name = str(self.variable.value)
-        plot, source = plot_of(self.view, name, across, line, fixed)
+        try:
+            plot, source = plot_of(self.view, name, across, line, fixed)
+        except InputError as error:
+            self.plot.children = [_refusal(error)]
+            return
         source.selected.on_change(
             "indices", lambda attr, old, new: self._pick(source, new)
         )
@@ -309,13 +342,29 @@ class Page:
 
     def _pick(self, source: ColumnDataSource, indices: list[int]) -> None:
         cells = [tuple(cell) for i in indices for cell in source.data["cells"][i]]
-        self._show([c for c in cells if self.view.status[c]][:_MOST_PICKED])
+        self._show([c for c in cells if self.view.status[c]])
 
     def _show(self, cells: list[Index]) -> None:
-        self.details.text = cells_html(self.view, cells)
-        self.curves.children = curves_plots(self.view, cells) or [Div(text="")]
+        few = cells[:_MOST_PICKED]
+        note = f"<p>The first {len(few)} of {len(cells)} cells.</p>"
+        text = cells_html(self.view, few)
+        self.details.text = (note if len(few) < len(cells) else "") + text
+        try:
+            self.curves.children = curves_plots(self.view, few) or [Div(text="")]
+        except InputError as error:
+            self.curves.children = [_refusal(error)]
 
     def _reload(self) -> None:
-        self.view.reload()
+        try:
+            self.view.reload()
+        except InputError as error:  # being written, or gone
+            self.head.text = _refusal(error).text
+            return
+        for axis in self.view.axes:  # a sweep grows by labels at the ends of its axes
+            self.fixed[axis.name].options = [ALL, *labels(axis)]
         self.head.text = summary_html(self.view)
         self.draw()
+
+
+def _refusal(error: InputError) -> Div:
+    return Div(text=f"<b>{escape(str(error))}</b>", disable_math=True)

@@ -1,7 +1,8 @@
 """A sweep's results cut along its axes, for pages: only what is shown is read."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from denram.analysis import schema
-from denram.analysis.grid import Axis, Grid, Index, spelt
+from denram.analysis.grid import Axis, Index, spelt
 from denram.analysis.sweep_store import SweepStore, read_head, read_scalars, store_path
 from denram.errors import InputError
 from denram.storage import require_memory
@@ -31,6 +32,7 @@ class Point:
         sd: over those cells (ddof = 1); NaN for one.
         cells: all of them, done or not.
         n: how many are done.
+        inner_sd: mean over those cells of each one's sd over inner draws; NaN without.
     """
 
     x: int
@@ -39,6 +41,7 @@ class Point:
     sd: float
     cells: tuple[Index, ...]
     n: int
+    inner_sd: float = float("nan")
 
 
 class SweepView:
@@ -57,16 +60,37 @@ class SweepView:
 
     def reload(self) -> None:
         """Take in what was computed meanwhile."""
-        self.grid: Grid = read_head(self.path).grid
-        self.status = read_scalars(self.path, schema.STATUS)
-        self._read: dict[str, np.ndarray] = {}
-        try:
-            self._lazy = xr.open_zarr(self.path, consolidated=False, chunks=None)
-        except Exception as error:
-            text = " ".join(str(error).split())[:200]
-            raise InputError(f"sweep {self.path} cannot be read: {text}") from None
-        if self.status.shape != self.grid.shape:
+        grid = read_head(self.path).grid
+        with self._readable("it"):
+            # indexes would read coordinates before their declared size is known
+            lazy = xr.open_zarr(
+                self.path,
+                consolidated=False,
+                chunks=None,
+                create_default_indexes=False,
+            )
+            declared = lazy[schema.STATUS].shape
+        if declared != grid.shape:
             raise InputError(f"sweep {self.path} must have the shape of its grid")
+        with self._readable(schema.STATUS):
+            status = read_scalars(self.path, schema.STATUS)
+        # only now, so that a store that cannot be read leaves the old view whole
+        self.grid, self.status, self._lazy = grid, status, lazy
+        self._read: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        self._store: SweepStore | None = None
+
+    @contextmanager
+    def _readable(self, what: str) -> Iterator[None]:
+        """One line for whatever an untrusted store makes its readers raise."""
+        try:
+            yield
+        except InputError:
+            raise
+        except Exception as error:
+            text = " ".join(f"{type(error).__name__} {error}".split())[:200]
+            raise InputError(
+                f"sweep {self.path}: {what} cannot be read: {text}"
+            ) from None
 
     @property
     def variables(self) -> list[str]:
@@ -109,23 +133,39 @@ class SweepView:
         Raises:
             InputError: it cannot be read, or would not fit in memory.
         """
+        return self._both(name)[0]
+
+    def spread(self, name: str) -> np.ndarray:
+        """Per cell, the sd (ddof = 1) over inner draws; NaN without them.
+
+        Raises:
+            InputError: as `values`.
+        """
+        return self._both(name)[1]
+
+    def _both(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         if name not in self._read:
-            variable = self._lazy[name]
-            if variable.ndim == len(self.grid.dims):
-                held = read_scalars(self.path, name).astype(float)
-            else:
-                held = self._mean(variable)
-            self._read[name] = np.where(self.status == schema.DONE, held, np.nan)
+            with self._readable(name):
+                variable = self._lazy[name]
+                if variable.ndim == len(self.grid.dims):
+                    mean = read_scalars(self.path, name).astype(float)
+                    sd = np.full(mean.shape, np.nan)
+                else:
+                    mean, sd = self._over_draws(variable)
+                done = self.status == schema.DONE
+                self._read[name] = (
+                    np.where(done, mean, np.nan),
+                    np.where(done, sd, np.nan),
+                )
         return self._read[name]
 
-    def _mean(self, variable: xr.DataArray) -> np.ndarray:
-        require_memory(2 * variable.nbytes, f"{variable.name} of the sweep")
-        inner = variable.dims[len(self.grid.dims) :]
-        try:
-            return variable.load().mean(inner).to_numpy()
-        except Exception as error:
-            text = " ".join(str(error).split())[:200]
-            raise InputError(f"{self.path}/{variable.name}: {text}") from None
+    def _over_draws(self, variable: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
+        require_memory(4 * variable.nbytes, f"{variable.name} of the sweep")
+        held = variable.load().astype(float)
+        inner = held.dims[len(self.grid.dims) :]
+        sd = held.std(inner, ddof=1) if held.notnull().sum(inner).max() > 1 else None
+        empty = np.full(self.grid.shape, np.nan)
+        return held.mean(inner).to_numpy(), empty if sd is None else sd.to_numpy()
 
     def points(
         self,
@@ -142,7 +182,7 @@ class SweepView:
             line: axis of the lines.
             fixed: axis to the only position that counts; others are averaged over.
         """
-        dims, values = self.grid.dims, self.values(name)
+        dims, values, spread = self.grid.dims, self.values(name), self.spread(name)
         choices = [
             [(fixed or {})[dim]] if dim in (fixed or {}) else range(n)
             for dim, n in zip(dims, self.grid.shape, strict=True)
@@ -156,6 +196,8 @@ class SweepView:
                     own[dims.index(line)] = [j]
                 part = values[np.ix_(*own)].ravel()
                 done = part[np.isfinite(part)]
+                inner = spread[np.ix_(*own)]
+                inner = inner[np.isfinite(inner)]
                 grid = np.meshgrid(*own, indexing="ij")
                 cells = np.stack([g.ravel() for g in grid], axis=1).tolist()
                 found.append(
@@ -166,6 +208,7 @@ class SweepView:
                         sd=float(done.std(ddof=1)) if done.size > 1 else float("nan"),
                         cells=tuple(tuple(cell) for cell in cells),
                         n=done.size,
+                        inner_sd=float(inner.mean()) if inner.size else float("nan"),
                     )
                 )
         return found
@@ -185,12 +228,19 @@ class SweepView:
     def record(self, cell: Index) -> dict[str, Any]:
         """How a cell came about; empty if it did not, or if that cannot be read."""
         try:
-            return SweepStore(self.path).record(cell)
+            if self._store is None:
+                self._store = SweepStore(self.path)
+            found: Any = self._store.record(cell)
         except Exception:  # of an untrusted store, anything
             return {}
+        return found if isinstance(found, dict) else {}
 
-    def curves(self, cell: Index) -> dict[str, np.ndarray]:
-        """What a cell holds per epoch; without epochs, what else it holds a row of."""
+    def curves(self, cell: Index) -> dict[str, xr.DataArray]:
+        """What a cell holds per epoch; without epochs, what else it holds a row of.
+
+        Raises:
+            InputError: it cannot be read, or would not fit in memory.
+        """
         where = dict(zip(self.grid.dims, cell, strict=True))
         names = [str(n) for n in self._lazy.data_vars]
         chosen = [n for n in names if n.startswith(schema.PER_EPOCH)]
@@ -199,10 +249,14 @@ class SweepView:
             chosen = [n for n in names if self._lazy[n].ndim == depth + 1]
         found = {}
         for name in chosen:
-            if self._lazy[name].dtype.kind not in "iuf":
+            row = self._lazy[name].isel(where, missing_dims="ignore")
+            if row.dtype.kind not in "iuf" or row.ndim != 1:
                 continue
-            row = np.asarray(self._lazy[name].isel(where).to_numpy(), float)
-            found[name.removeprefix(schema.PER_EPOCH)] = row
+            require_memory(8 * row.nbytes, f"{name} of one cell")
+            with self._readable(name):
+                held = np.asarray(row.to_numpy(), float)
+            label = name.removeprefix(schema.PER_EPOCH)
+            found[label] = xr.DataArray(held, dims=row.dims)
         return found
 
     def text(self, name: str, cell: Index) -> str:
@@ -210,7 +264,8 @@ class SweepView:
         if name not in self._lazy:
             return ""
         where = dict(zip(self.grid.dims, cell, strict=True))
-        return str(self._lazy[name].isel(where).to_numpy()[()])
+        with self._readable(name):
+            return str(self._lazy[name].isel(where).to_numpy()[()])
 
     def settings(self, cell: Index) -> dict[str, str]:
         """Flat settings of a cell as text."""

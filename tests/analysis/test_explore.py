@@ -1,17 +1,30 @@
+import html as markup
+import json
+import shlex
 import shutil
 import socket
 import threading
+import time
 import urllib.error
 import urllib.request
+from typing import Any
 
 import numpy as np
 import psutil
 import pytest
+import zarr
+from bokeh.events import ButtonClick
 from killable import Plain, plain_grid
 
 from denram.analysis import Axis, Grid, run_sweep
 from denram.analysis.explore import report_html, server
-from denram.analysis.page import cells_html, plot_of, summary_html
+from denram.analysis.page import (
+    Page,
+    cells_html,
+    curves_plots,
+    plot_of,
+    summary_html,
+)
 from denram.analysis.slices import SweepView
 from denram.analysis.study import Layout, Variable
 from denram.analysis.sweep import built_by
@@ -280,7 +293,7 @@ def test_in_a_browser_nothing_of_a_store_runs(served, browser):
     _until(browser, READY)
     browser.execute_script(f"{MODEL}('x').value = 'kind'")
     browser.execute_script(f"{MODEL}('line').value = 'a'")
-    _until(browser, f"return {MODEL}('points').data.where[0].startsWith('kind')")
+    _until(browser, f"return {MODEL}('points').data.where[0].includes(', a=')")
     browser.execute_script(f"{MODEL}('points').selected.indices = [0, 1, 2, 3]")
     _until(browser, f"return {MODEL}('details').text.includes('&lt;script')")
     assert browser.execute_script("return window.hacked") is None
@@ -302,3 +315,141 @@ def test_in_a_browser_the_report_needs_nothing_from_outside(
     sent = [m for m in asked if '"Network.requestWillBeSent"' in m]
     assert sent
     assert [m for m in sent if '"url":"http' in m] == []
+
+
+TAG = "<img src=x onerror=window.hacked=1>"
+NAMED = Grid(
+    "named",
+    (Axis.of("a", [1.0, 2.0]), Axis("kind", ("D2;id", "32 in"), {"k": (1, 2)})),
+)
+
+
+def held(path, grid=NAMED):
+    """A store with draws, and results whose very names want to run."""
+    layout = Layout(
+        {
+            "tiny": Variable(("draw",), (3,), units="F"),
+            TAG: Variable(),
+            "row": Variable(("bin",), (4,)),
+        }
+    )
+    create(path, Head(grid, (grid.shape,), built_by()), layout)
+    writer = SweepStore(path)
+    for cell in grid.cells():
+        tiny = 1e-13 * (np.array([1.0, 2.0, 6.0]) + sum(cell))
+        values = {"tiny": tiny, TAG: 1.0, "row": np.arange(4.0)}
+        writer.write(cell, values, {})
+    return path
+
+
+def _drawn(view, name="tiny") -> Any:
+    _, source = plot_of(view, name, view.grid.axes[0], view.grid.axes[1], {})
+    return source.data
+
+
+def test_hover_keeps_the_digits_of_small_values_and_the_sd_over_draws(tmp_path):
+    data = _drawn(SweepView(held(tmp_path / STORE)))
+    draws = 1e-13 * np.array([1.0, 2.0, 6.0])
+    assert float(data["mean_text"][0]) == pytest.approx(draws.mean(), rel=1e-4)
+    assert float(data["inner_text"][0]) == pytest.approx(draws.std(ddof=1), rel=1e-4)
+
+
+def test_the_command_of_a_cell_is_one_command_to_a_shell(tmp_path):
+    path = held(tmp_path / "a b" / STORE)
+    text = markup.unescape(cells_html(SweepView(path), [(0, 0)]))
+    line = text[text.index("denram-analyze sweep") :].split("</td>")[0]
+    wanted = f"--out\n{path.parent}\n--only\na=1,kind=D2;id\n--retry-failed"
+    assert shlex.split(line) == ["denram-analyze", "sweep", *wanted.split("\n")]
+
+
+def test_a_label_that_would_press_keys_gets_no_command(tmp_path):
+    keys = ("\x03id\n",)
+    grid = Grid("keys", (Axis("kind", keys, {"k": (1,)}), Axis.of("a", [1])))
+    html = cells_html(SweepView(held(tmp_path / STORE, grid)), [(0, 0)])
+    assert "denram-analyze" not in html
+
+
+@pytest.mark.parametrize("record", [[1], "text", 5, None])
+def test_a_record_that_is_no_table_is_passed_over(tmp_path, record):
+    path = held(tmp_path / STORE)
+    SweepStore(path).fail((1, 0), {})
+    root: Any = zarr.open_group(path, mode="r+")
+    root["provenance/record"][...] = json.dumps(record)
+    assert "run it alone" in cells_html(SweepView(path), [(0, 0)])
+    assert "Failed cells" in report_html(path)
+
+
+@pytest.mark.parametrize("name", ["99", "0"])
+def test_a_status_that_is_out_of_place_or_empty_is_one_line(tmp_path, name):
+    path = held(tmp_path / STORE)
+    (path / "status" / "c" / "0" / name).write_bytes(
+        b"" if name == "0" else (path / "status" / "c" / "0" / "0").read_bytes()
+    )
+    with pytest.raises(InputError, match="cannot be read"):
+        SweepView(path)
+
+
+def test_a_row_is_not_read_at_a_size_that_memory_cannot_hold(tmp_path):
+    path = held(tmp_path / STORE)
+    file = path / "row" / "zarr.json"
+    head = json.loads(file.read_text())
+    head["shape"][-1] = head["chunk_grid"]["configuration"]["chunk_shape"][-1] = 10**12
+    file.write_text(json.dumps(head))
+    with pytest.raises(InputError, match="memory"):
+        SweepView(path).curves((0, 0))
+
+
+def _press(button: Any):
+    button._trigger_event(ButtonClick(button))
+
+
+def _source(page) -> Any:
+    return page.plot.children[0].select_one({"name": "points"})
+
+
+def test_reload_takes_in_a_sweep_that_grew_and_tells_what_it_cannot_read(tmp_path):
+    page = Page(SweepView(held(tmp_path / STORE)))
+    shutil.rmtree(tmp_path / STORE)
+    longer = (Axis.of("a", [1.0, 2.0, 3.0]), NAMED.axes[1])
+    held(tmp_path / STORE, Grid("named", longer))
+    _press(page.reload)
+    options: Any = page.fixed["a"].options
+    assert options[1:] == ["1", "2", "3"]
+    assert len(_source(page).data["x"]) == 6
+    (tmp_path / STORE / "status" / "c" / "0" / "0").write_bytes(b"damage")
+    _press(page.reload)
+    assert "damaged" in page.head.text
+
+
+def test_rows_that_are_no_curves_have_their_own_axis(tmp_path):
+    view = SweepView(held(tmp_path / STORE))
+    plots = {plot.title.text: plot for plot in curves_plots(view, [(0, 0), (1, 0)])}
+    assert plots["row"].xaxis[0].axis_label == "bin"
+
+
+def test_many_cells_behind_a_point_are_not_cut_off_in_silence(tmp_path):
+    grid = Grid("many", (Axis.of("a", [1]), Axis.of("seed", list(range(11)))))
+    page = Page(SweepView(held(tmp_path / STORE, grid)))
+    page.line.value = "(none)"
+    _source(page).selected.indices = [0]
+    assert "first 8 of 11 cells" in page.details.text
+
+
+def test_in_a_browser_not_even_the_name_of_a_result_runs(browser, tmp_path):
+    path = held(tmp_path / STORE)
+    file = tmp_path / "report.html"
+    file.write_text(report_html(path), encoding="utf-8")
+    browser.get(file.as_uri())
+    _until(browser, f"return window.Bokeh && {MODEL}('points') !== 0")
+    _until(browser, f"const d = {EVERY_TEXT}; return d.includes('state')")
+    assert TAG in browser.execute_script(f"return {EVERY_TEXT}")
+    time.sleep(0.5)  # a picture that cannot be loaded tells it late
+    assert browser.execute_script("return window.hacked") is None
+
+
+# Bokeh draws into shadow roots
+EVERY_TEXT = (
+    "(function all(n) { return (n.shadowRoot ? all(n.shadowRoot) : '') +"
+    " [...n.childNodes].map((c) => c.nodeType == 3 ? c.data : all(c)).join('|') })"
+    "(document.body)"
+)
