@@ -209,6 +209,7 @@ def run_sweep(
         if todo:
             for outcome in _outcomes(planned, out, todo, engine, watch):
                 watch.on_cell(outcome)
+            clear_litter(out)  # of workers that died
     return out / STORE
 
 
