@@ -95,7 +95,9 @@ def _tabs(view: SweepView) -> Tabs:
     """A tab per result, in it one per axis that can lie along x."""
     across = [axis for axis in view.axes if len(axis.labels) > 1] or view.axes[:1]
     cells = list(view.grid.cells())[:_MOST_EMBEDDED]
-    behind = ColumnDataSource({"html": [cells_html(view, [cell]) for cell in cells]})
+    behind = ColumnDataSource(
+        {"html": [cells_html(view, [cell], shared=True) for cell in cells]}
+    )
     panels = []
     for name in view.variables[:_MOST_TABS]:
         inner = []

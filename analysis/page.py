@@ -177,8 +177,14 @@ def summary_html(view: SweepView) -> str:
     return "".join(parts)
 
 
-def cells_html(view: SweepView, cells: list[Index]) -> str:
-    """Settings of cells beside one another, what differs marked; and their origin."""
+def cells_html(view: SweepView, cells: list[Index], *, shared: bool = False) -> str:
+    """Settings of cells beside one another, what differs marked; and their origin.
+
+    Args:
+        view: the sweep.
+        cells: which of its cells.
+        shared: leave out what tells of the machine: its name and where the sweep lies.
+    """
     if not cells:
         return (
             "Click a point to see the runs behind it; shift-click to compare several."
@@ -189,10 +195,11 @@ def cells_html(view: SweepView, cells: list[Index]) -> str:
     rows += [
         (key, [_plain(record.get(key, "")) for record in records])
         for key in ("status", "error", "wall_s", "host", "finished", "program_cells")
+        if not (shared and key == "host")
     ]
     rows.append(("versions", [_versions(record) for record in records]))
     rows.append(("folder", [view.folder(cell) for cell in cells]))
-    out = str(view.path.parent)
+    out = view.path.parent.name if shared else str(view.path.parent)
     rows.append(("run it alone", [_command(out, view.grid.label(c)) for c in cells]))
     head = [view.grid.label(cell) for cell in cells]
     body = _table_row("cell", head, colours=COLOURS)

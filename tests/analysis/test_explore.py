@@ -104,6 +104,13 @@ def test_rows_that_differ_are_marked(store):
     assert heads == ["cell", "a", "run it alone"]
 
 
+def test_a_report_does_not_tell_where_it_was_made(store):
+    html = report_html(store)
+    assert str(store.parent) not in html
+    assert f"--out {store.parent.name} " in html
+    assert ">host<" not in html
+
+
 def test_units_stand_at_the_axes(store):
     view = SweepView(store)
     plot, _ = plot_of(view, "total", GRID.axes[1], None, {})
