@@ -16,7 +16,8 @@ import zarr
 from denram.analysis import schema
 from denram.analysis.grid import Grid
 from denram.analysis.study import Layout
-from denram.analysis.sweep_store import Head, create, read_head
+from denram.analysis.sweep_store import Head, create, read_head, read_scalars
+from denram.analysis.verify import require_sound
 from denram.errors import InputError
 from denram.storage import disk_errors, require_memory, sync_entry, sync_tree
 
@@ -33,6 +34,8 @@ def extend(path: Path, grid: Grid, layout: Layout) -> None:
         StorageError: the disk refused; the store is as it was.
     """
     held = read_head(path)
+    if held.packed:
+        require_sound(path)
     grown = grid.shape != held.grid.shape
     shapes = (*held.shapes, grid.shape) if grown else held.shapes
     head = replace(held, grid=grid, shapes=shapes, packed=False)
@@ -47,13 +50,14 @@ def pack(path: Path, layout: Layout) -> None:
         layout: what a cell holds.
 
     Raises:
-        InputError: cells are missing, or it is packed already.
+        InputError: cells are missing or damaged, or it is packed already.
         StorageError: the disk refused; the store is as it was.
     """
     held = read_head(path)
     if held.packed:
         raise InputError(f"store must not be packed already, got {path}")
-    status = np.asarray(_array(zarr.open_group(path, mode="r"), schema.STATUS)[...])
+    require_sound(path)
+    status = read_scalars(path, schema.STATUS)
     missing = int((status == schema.MISSING).sum())
     if missing:
         raise InputError(

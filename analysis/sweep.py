@@ -21,6 +21,7 @@ import numpy as np
 from denram.analysis import schema
 from denram.analysis.grid import Grid, Index, united
 from denram.analysis.programs import (
+    CELLS,
     Outcome,
     Program,
     Task,
@@ -196,6 +197,7 @@ def run_sweep(
         StorageError: the disk refused; finished cells are intact.
     """
     out = output_folder(out).absolute()
+    _check_folder(out)
     plan(grid, out, only=only, study=study)  # refuse before anything is written
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -211,6 +213,16 @@ def run_sweep(
                 watch.on_cell(outcome)
             clear_litter(out)  # of workers that died
     return out / STORE
+
+
+def _check_folder(out: Path) -> None:
+    """Refuse a folder with something else in it; grid files may lie there."""
+    if not out.exists() or any((out / name).exists() for name in (STORE, CELLS)):
+        return
+    held = [p.name for p in out.iterdir() if p.suffix != ".toml" and p.name[0] != "."]
+    if held or (out / "config.toml").exists():
+        held = held or ["config.toml"]
+        raise InputError(f"out must be new or hold a sweep, but {out} holds {held[0]}")
 
 
 def _prepare(planned: Plan, path: Path, *, retry_failed: bool) -> None:

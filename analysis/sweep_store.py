@@ -72,10 +72,15 @@ def create(path: Path, head: Head, layout: Layout) -> None:
         layout: what a cell holds.
     """
     grid = head.grid
+    labels = [key for a in grid.axes for key in dict.fromkeys((a.name, *a.keys))]
     auxiliary = [k for a in grid.axes for k in a.keys if k != a.name]
     attrs = head.attrs()
     if auxiliary:
         attrs["coordinates"] = " ".join(auxiliary)
+    beside_names = [f"{schema.PROVENANCE}/{n}" for n in (schema.RECORD, schema.WALL)]
+    attrs["arrays"] = sorted(
+        [*labels, *layout.coords, *layout.variables, schema.STATUS, *beside_names]
+    )
     root = zarr.open_group(path, mode="w-", attributes=attrs)
     for axis in grid.axes:
         _coordinate(root, axis.name, axis.name, axis.labels)
@@ -241,8 +246,12 @@ class SweepStore:
         return json.loads(text) if text else {}
 
 
-def read_head(path: Path) -> Head:
+def read_head(path: Path, *, whole: bool = True) -> Head:
     """What the store at this path says of itself.
+
+    Args:
+        path: of the store.
+        whole: refuse a store that lacks one of its arrays.
 
     Raises:
         InputError: no store, of a newer format, or damaged.
@@ -254,12 +263,19 @@ def read_head(path: Path) -> Head:
         attrs = json.loads(file.read_text(encoding="utf-8"))["attributes"]
         written = attrs.get("format", 0)
         if written == FORMAT:
+            lost = lost_arrays(path, attrs) if whole else []
+            if lost:
+                raise InputError(
+                    f"sweep {path} is damaged: {lost[0]}/zarr.json is missing"
+                )
             return Head(
                 grid=Grid.from_dict(json.loads(attrs["definition"])),
                 shapes=tuple(tuple(shape) for shape in attrs["shapes"]),
                 built_by=json.loads(attrs["built_by"]),
                 packed=attrs["packed"],
             )
+    except InputError:
+        raise
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         reason = str(error) or type(error).__name__
         raise InputError(f"sweep {path} cannot be read: {reason}") from None
@@ -267,6 +283,11 @@ def read_head(path: Path) -> Head:
         f"sweep {path} must be of format {FORMAT}, got {written!r}; "
         "a newer version of this toolkit may have written it"
     )
+
+
+def lost_arrays(path: Path, attrs: Mapping[str, Any]) -> list[str]:
+    """Arrays that the store should have and has not."""
+    return [n for n in attrs["arrays"] if not (path / n / "zarr.json").is_file()]
 
 
 def chunk_path(path: Path, name: str, cell: Index, n_inner: int = 0) -> Path:

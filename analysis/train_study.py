@@ -14,6 +14,7 @@ from denram.analysis import schema
 from denram.analysis.processes import steady_sums
 from denram.analysis.study import Layout, Values, Variable
 from denram.config import fingerprint
+from denram.errors import InputError
 from denram.train import FAMILIES, RunConfig, Watch, resolve, reuse_memory, run_together
 from denram.train.data import Splits, load
 
@@ -41,15 +42,17 @@ class TrainStudy:
     def layout(self, configs: Iterable[RunConfig]) -> Layout:
         """Room for the longest training, the most draws and all test levels."""
         n_epochs = n_draws = n_classes = 1
-        levels: list[float] = []
+        levels: tuple[float, ...] | None = None
         for config in configs:
             published = config.fit.evaluation == "published"
             n_epochs = max(n_epochs, config.fit.nb_epochs)
             n_draws = max(n_draws, 1 if published else config.fit.eval_draws)
             n_classes = max(n_classes, config.map.n_out)
-            new = config.noise.test_noise_levels
-            levels += [level for level in new if level not in levels]
-        variables = _variables(n_epochs, n_draws, n_classes, len(levels))
+            own = config.noise.test_noise_levels
+            if levels not in (None, own):
+                raise InputError("test_noise_levels must be the same in every cell")
+            levels = own
+        variables = _variables(n_epochs, n_draws, n_classes, len(levels or ()))
         coords = {schema.TEST_LEVEL: levels} if levels else {}
         return Layout(variables, coords)
 

@@ -12,7 +12,7 @@ import zarr
 
 from denram.analysis import schema
 from denram.analysis.grid import Grid, Index
-from denram.analysis.sweep_store import chunk_path, read_head
+from denram.analysis.sweep_store import chunk_path, lost_arrays, read_head
 from denram.errors import InputError
 
 
@@ -44,10 +44,12 @@ def damages(path: Path) -> Iterator[Damage]:
     Raises:
         InputError: the store's own description cannot be read.
     """
-    head = read_head(path)
+    head = read_head(path, whole=False)
     attrs = json.loads((path / "zarr.json").read_text(encoding="utf-8"))["attributes"]
     if attrs.get("fingerprint") != head.grid.fingerprint:
         yield Damage(None, "whole sweep", "zarr.json", "its grid was changed")
+    for name in lost_arrays(path, attrs):
+        yield Damage(None, "whole sweep", f"{name}/zarr.json", "the file is missing")
     names = sorted(
         file.parent.relative_to(path).as_posix()
         for file in path.rglob("zarr.json")

@@ -217,6 +217,7 @@ def test_a_file_in_place_of_the_folder_is_refused_and_kept():
             "--scheduler must not be given with --workers",
         ),
         (["sweep", "--seeds", "1", "--only", "x"], "--only must be AXIS=VALUE"),
+        (["sweep", "--seeds", "1,2", "--only", "seed=1,seed=2"], "must name seed once"),
         (["sweep", "--seeds", "1", "--only", "x=1"], "axis must be one of seed"),
         (["sweep", "--seeds", "1", "--together", "0"], "--together must be >= 1"),
         (["verify", "nothing"], "store must be a sweep or its folder"),

@@ -38,6 +38,10 @@ class NoiseConfig(Section, frozen=True):
     positive_weights: bool = False
     weight_max: Positive | None = None
 
+    def __post_init__(self) -> None:
+        if len(set(self.test_noise_levels)) < len(self.test_noise_levels):
+            raise ValueError("test_noise_levels must not name a level twice")
+
 
 class WeightDevices(eqx.Module):
     """What the devices make of a weight.

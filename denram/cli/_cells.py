@@ -87,6 +87,8 @@ def selected(only: str | None) -> dict[str, str]:
         name, equals, label = part.partition("=")
         if not (name and equals):
             raise InputError(f"--only must be AXIS=VALUE,..., got {only[:80]!r}")
+        if name.strip() in wanted:
+            raise InputError(f"--only must name {name.strip()} once, got {only[:80]!r}")
         wanted[name.strip()] = label.strip()
     return wanted
 

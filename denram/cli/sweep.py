@@ -252,7 +252,7 @@ def verify(*, store: str, repair: bool) -> int:
     from denram.analysis.verify import damages
 
     path = store_path(store)
-    head, found = read_head(path), list(damages(path))
+    head, found = read_head(path, whole=False), list(damages(path))
     page = screen.console()
     _print_damages(page, found)
     cells = sorted({damage.cell for damage in found if damage.cell is not None})

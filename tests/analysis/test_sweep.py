@@ -426,3 +426,23 @@ def test_any_plain_label_survives_the_store(tmp_path, value):
     held = open_sweep(tmp_path / "s")["x"].values[0]
     assert held == (json.dumps(value) if isinstance(value, list) else value)
     assert swept(None, tmp_path / "s")[1] == []
+
+
+def test_a_folder_with_something_else_is_refused_and_one_with_grids_is_not(tmp_path):
+    (tmp_path / "grid.toml").write_text("")
+    assert len(swept(plain_grid(n_a=1, n_b=1), tmp_path)[1]) == 1
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "thesis.pdf").write_text("mine")
+    with pytest.raises(InputError, match="holds thesis.pdf"):
+        swept(plain_grid(), other)
+    assert [p.name for p in other.iterdir()] == ["thesis.pdf"]
+
+
+def test_scored_levels_that_differ_between_cells_are_refused(tmp_path):
+    axis = Axis.of("test_noise_levels", [[0.1], [0.2]])
+    with pytest.raises(InputError, match="must be the same in every cell"):
+        swept(Grid("g", (axis,), dict(SETTINGS)), tmp_path / "s")
+    twice = Grid("g", (Axis.of("seed", [1]),), {"test_noise_levels": [0.1, 0.1]})
+    with pytest.raises(InputError, match="must not name a level twice"):
+        swept(twice, tmp_path / "s")

@@ -133,3 +133,20 @@ def test_flipped_bits_of_a_packed_store_are_found(store):
         (damage,) = damages(store)
         assert damage.file == file.relative_to(store).as_posix()
         flip(file, bit)
+
+
+def test_a_lost_array_is_found_and_refused_everywhere(store):
+    (store / "total" / "zarr.json").unlink()
+    reasons = [(damage.file, damage.reason) for damage in damages(store)]
+    assert reasons == [("total/zarr.json", "the file is missing")]
+    for use in (open_sweep, SweepStore):
+        with pytest.raises(InputError, match=r"damaged: total/zarr\.json is missing"):
+            use(store)
+
+
+def test_a_damaged_store_is_not_packed(store):
+    flip(store / "parts" / "c" / "2" / "1" / "0", 13)
+    before = chunks(store)
+    with pytest.raises(InputError, match=r"parts/c/2/1/0 is damaged \(a=3,b=1\)"):
+        pack(store, Plain().layout([None]))
+    assert chunks(store) == before
