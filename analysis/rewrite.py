@@ -16,7 +16,7 @@ import zarr
 from denram.analysis import schema
 from denram.analysis.grid import Grid
 from denram.analysis.study import Layout
-from denram.analysis.sweep_store import Head, create, read_head, read_scalars
+from denram.analysis.sweep_store import Head, create, opened, read_head, read_scalars
 from denram.analysis.verify import require_sound
 from denram.errors import InputError
 from denram.storage import disk_errors, require_memory, sync_entry, sync_tree
@@ -79,6 +79,11 @@ def recover(path: Path) -> None:
         os.replace(aside, path)
 
 
+def is_aside(path: Path) -> bool:
+    """Whether a rewriting was killed between its two renames."""
+    return _aside(path).exists() and not path.exists()
+
+
 def _aside(path: Path) -> Path:
     return path.with_name(f".{path.name}.aside")
 
@@ -131,9 +136,7 @@ def _copy_cells(source: zarr.Array, target: zarr.Array, status: np.ndarray) -> N
 
 
 def _array(group: zarr.Group, name: str) -> zarr.Array:
-    array = group[name]
-    if not isinstance(array, zarr.Array):
-        raise InputError(f"{name} must be an array of the store")
+    array = opened(group, name)
     return array.with_config({"write_empty_chunks": True})
 
 

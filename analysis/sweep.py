@@ -29,7 +29,7 @@ from denram.analysis.programs import (
     programs,
     run_program,
 )
-from denram.analysis.rewrite import extend, recover
+from denram.analysis.rewrite import extend, is_aside, recover
 from denram.analysis.study import Study, study_of
 from denram.analysis.sweep_store import STORE, Head, SweepStore, create, read_head
 from denram.errors import BusyError, InputError, StorageError
@@ -197,6 +197,9 @@ def run_sweep(
         StorageError: the disk refused; finished cells are intact.
     """
     out = output_folder(out).absolute()
+    if is_aside(out / STORE):
+        with owned(out):
+            recover(out / STORE)
     _check_folder(out)
     plan(grid, out, only=only, study=study)  # refuse before anything is written
     with disk_errors(out):

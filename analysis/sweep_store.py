@@ -175,8 +175,7 @@ class SweepStore:
 
     def _array(self, name: str) -> zarr.Array:
         if name not in self._arrays:
-            array = self._root[name]
-            assert isinstance(array, zarr.Array)
+            array = opened(self._root, name)
             self._arrays[name] = array.with_config({"write_empty_chunks": True})
         return self._arrays[name]
 
@@ -244,6 +243,24 @@ class SweepStore:
         held = self._array(f"{schema.PROVENANCE}/{schema.RECORD}")[cell]
         text = str(np.asarray(held)[()])
         return json.loads(text) if text else {}
+
+
+def opened(group: zarr.Group, name: str) -> zarr.Array:
+    """An array of a store.
+
+    Raises:
+        InputError: there is none of this name, or it cannot be read.
+    """
+    try:
+        array = group[name]
+    except Exception as error:  # of damaged metadata, anything
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise InputError(
+            f"{group.store_path}/{name} cannot be read: {reason}"
+        ) from None
+    if not isinstance(array, zarr.Array):
+        raise InputError(f"{group.store_path}/{name} must be an array")
+    return array
 
 
 def read_head(path: Path, *, whole: bool = True) -> Head:
@@ -314,13 +331,17 @@ def read_scalars(path: Path, name: str) -> np.ndarray:
     values = np.full(array.shape, array.fill_value, array.dtype)
     order = array.dtype.newbyteorder("<")
     for cell, file in _chunk_files(path / name / "c", len(array.shape)):
-        content = file.read_bytes()
-        body, check = content[:-4], content[-4:]
-        if google_crc32c.value(body) != int.from_bytes(check, "little"):
+        try:
+            content = file.read_bytes()
+            checked = google_crc32c.value(content[:-4])
+            if checked != int.from_bytes(content[-4:], "little"):
+                raise ValueError("the checksum does not match")
+            values[cell] = np.frombuffer(content[:-4], order)[0]
+        except (OSError, ValueError, IndexError) as error:
             raise InputError(
-                f"{file} is damaged (cell {cell}); denram-analyze verify names them"
-            )
-        values[cell] = np.frombuffer(body, order)[0]
+                f"{file} is damaged (cell {cell}): {error}; denram-analyze verify"
+                " --repair lets it be computed again"
+            ) from None
     return values
 
 

@@ -172,7 +172,8 @@ def require_sound(path: Path) -> None:
         InputError: the first damage, in one line.
     """
     for damage in damages(path):
+        mend = f"; denram-analyze verify {path} --repair lets it be computed again"
         raise InputError(
-            f"{path / damage.file} is damaged ({damage.label}): {damage.reason};"
-            f" denram-analyze verify {path} --repair lets it be computed again"
+            f"{path / damage.file} is damaged ({damage.label}): {damage.reason}"
+            f"{'' if damage.cell is None else mend}"
         )

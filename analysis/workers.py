@@ -8,7 +8,6 @@ known what killed it.
 import asyncio
 import contextlib
 import os
-import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -60,10 +59,10 @@ def local_cluster(n_workers: int, *, dashboard: bool = False) -> "Iterator[Clien
         "NPROC": threads,  # XLA's pool
         "NUMBA_NUM_THREADS": str(share),
         "OMP_NUM_THREADS": str(share),
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
     }
     settings: dict[str, Any] = {
-        "distributed.nanny.pre-spawn-environ": environment,
+        "distributed.nanny.environ": environment,
+        "distributed.nanny.pre-spawn-environ": {},  # that one changes this process too
         "distributed.scheduler.allowed-failures": 0,  # counted here, see `Job.tries`
         "distributed.scheduler.work-stealing": False,
         "distributed.worker.daemon": True,

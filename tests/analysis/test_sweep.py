@@ -386,7 +386,9 @@ def test_a_file_in_place_of_the_store_is_refused(tmp_path):
 
 
 def test_a_local_cluster_listens_on_loopback_alone():
+    environment = dict(os.environ)
     with local_cluster(1) as client:
+        assert client.submit(os.getenv, "NPROC").result() == "2"
         client.submit(sum, [1, 2]).result()
         here = psutil.Process()
         sockets = [
@@ -402,6 +404,7 @@ def test_a_local_cluster_listens_on_loopback_alone():
             with pytest.raises(urllib.error.HTTPError, match="404") as refused:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/{page}")
             refused.value.close()
+    assert dict(os.environ) == environment
 
 
 @pytest.mark.parametrize("name", ["total", "part", "status", "provenance"])
@@ -434,7 +437,7 @@ def test_a_folder_with_something_else_is_refused_and_one_with_grids_is_not(tmp_p
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.pdf").write_text("mine")
-    with pytest.raises(InputError, match="holds thesis.pdf"):
+    with pytest.raises(InputError, match=r"holds thesis\.pdf"):
         swept(plain_grid(), other)
     assert [p.name for p in other.iterdir()] == ["thesis.pdf"]
 

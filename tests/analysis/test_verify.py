@@ -150,3 +150,37 @@ def test_a_damaged_store_is_not_packed(store):
     with pytest.raises(InputError, match=r"parts/c/2/1/0 is damaged \(a=3,b=1\)"):
         pack(store, Plain().layout([None]))
     assert chunks(store) == before
+
+
+@pytest.mark.parametrize("how", ["empty", "a folder", "cut"])
+def test_a_status_that_cannot_be_read_is_one_line(store, how):
+    file = store / "status" / "c" / "1" / "0"
+    content = file.read_bytes()
+    file.unlink()
+    if how == "a folder":
+        file.mkdir()
+    else:
+        file.write_bytes(b"" if how == "empty" else content[:-1])
+    with pytest.raises(InputError, match=r"status/c/1/0 is damaged \(cell \(1, 0\)\)"):
+        run_sweep(None, store.parent, study=Plain())
+
+
+def test_metadata_that_cannot_be_read_stop_an_extension_and_lose_nothing(store):
+    meta = store / "words" / "zarr.json"
+    content = meta.read_text()
+    meta.write_text(content[:5])
+    files = chunks(store)
+    with pytest.raises(InputError, match="words cannot be read"):
+        run_sweep(plain_grid(n_a=5), store.parent, study=Plain())
+    assert chunks(store) == files
+    meta.write_text(content)
+    run_sweep(plain_grid(n_a=5), store.parent, study=Plain())
+    assert (open_sweep(store)["status"] == 1).all()
+
+
+def test_a_rewriting_killed_between_its_renames_is_put_right(store):
+    before = results_sha256(store)
+    store.rename(store.with_name(".sweep.zarr.aside"))
+    run_sweep(None, store.parent, study=Plain())
+    assert results_sha256(store) == before
+    assert not store.with_name(".sweep.zarr.aside").exists()
