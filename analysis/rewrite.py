@@ -14,9 +14,10 @@ import numpy as np
 import zarr
 
 from denram.analysis import schema
+from denram.analysis.chunks import read_scalars
 from denram.analysis.grid import Grid
 from denram.analysis.study import Layout
-from denram.analysis.sweep_store import Head, create, opened, read_head, read_scalars
+from denram.analysis.sweep_store import Head, create, opened, read_head
 from denram.analysis.verify import require_sound
 from denram.errors import InputError
 from denram.storage import disk_errors, require_memory, sync_entry, sync_tree

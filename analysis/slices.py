@@ -11,8 +11,9 @@ import numpy as np
 import xarray as xr
 
 from denram.analysis import schema
+from denram.analysis.chunks import read_scalars
 from denram.analysis.grid import Axis, Index, spelt
-from denram.analysis.sweep_store import SweepStore, read_head, read_scalars, store_path
+from denram.analysis.sweep_store import SweepStore, read_head, store_path
 from denram.errors import InputError
 from denram.storage import require_memory
 

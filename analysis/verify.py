@@ -11,8 +11,9 @@ import numpy as np
 import zarr
 
 from denram.analysis import schema
+from denram.analysis.chunks import chunk_path
 from denram.analysis.grid import Grid, Index
-from denram.analysis.sweep_store import chunk_path, lost_arrays, read_head
+from denram.analysis.sweep_store import lost_arrays, read_head
 from denram.errors import InputError
 
 

@@ -143,14 +143,15 @@ def test_verify_names_damage_and_the_next_run_mends_it():
 )
 @pytest.mark.parametrize("workers", [[], ["--workers", "2"]], ids=["here", "workers"])
 def test_a_signal_ends_a_sweep_in_time_and_says_how_to_go_on(number, code, workers):
-    arguments = [*DENRAM, "fig4d", "--seeds", "1", "--out", "s", *workers]
+    # a job in a shell's background is started deaf to SIGINT
+    hear = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    start = [*DENRAM[:-1], f"{hear}; {DENRAM[-1]}"]
+    arguments = [*start, "fig4d", "--seeds", "1", "--out", "s", *workers]
     with subprocess.Popen(
         arguments,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # a job in a shell's background is started deaf to SIGINT
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:

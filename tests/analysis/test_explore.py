@@ -392,7 +392,7 @@ def test_a_status_that_is_out_of_place_or_empty_is_one_line(tmp_path, name):
     (path / "status" / "c" / "0" / name).write_bytes(
         b"" if name == "0" else (path / "status" / "c" / "0" / "0").read_bytes()
     )
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="is damaged"):
         SweepView(path)
 
 
