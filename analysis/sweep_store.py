@@ -304,7 +304,9 @@ def read_head(path: Path, *, whole: bool = True) -> Head:
 
 def lost_arrays(path: Path, attrs: Mapping[str, Any]) -> list[str]:
     """Arrays that the store should have and has not."""
-    return [n for n in attrs["arrays"] if not (path / n / "zarr.json").is_file()]
+    return [
+        n for n in attrs.get("arrays", ()) if not (path / n / "zarr.json").is_file()
+    ]
 
 
 def open_sweep(path: str | Path) -> xr.Dataset:
