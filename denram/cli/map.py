@@ -48,7 +48,9 @@ class Around(Section, frozen=True):
     n_steps: Count = 150
 
 
-@click.command(context_settings={"max_content_width": 100})
+@click.group(
+    invoke_without_command=True, context_settings={"max_content_width": 100}
+)
 @number("--n_in", Count, "Input channels.", default=700)
 @number("--n_out", Count, "Neurons.", default=20)
 @number("--n_delays", Count, "Synapses per input and neuron.", default=16)
@@ -95,7 +97,9 @@ class Around(Section, frozen=True):
 @click.option("--out", metavar="FOLDER", help="Folder to write; must not exist yet.")
 @click.option("--json", "json_file", metavar="FILE", help="Also write the report here.")
 @version()
+@click.pass_context
 def command(  # noqa: PLR0917 - click passes by keyword
+    ctx: click.Context,
     card: str,
     preset: str | None,
     config_file: str | None,
@@ -112,6 +116,9 @@ def command(  # noqa: PLR0917 - click passes by keyword
     Settings are laid over one another: defaults, --card, --preset, --config, flags.
     Written to --out: map.zarr (for denram-train --map), map.png and report.json.
     """
+    if ctx.invoked_subcommand is not None:
+        _refuse_options(ctx)
+        return
     from denram.devices import load_card
     from denram.mapping import MapConfig, build_map, card_settings, map_report
     from denram.storage import write_text
@@ -143,6 +150,16 @@ def command(  # noqa: PLR0917 - click passes by keyword
     _print_origin(page, as_dict(config) | as_dict(around), device_card)
     screen.line(page, f"\nWrote  {folder}  (map.zarr, map.png, report.json)")
     screen.line(page, f"Next   denram-train --map {folder}", style="bold")
+
+
+def _refuse_options(ctx: click.Context) -> None:
+    """Options of the map itself say nothing to a subcommand."""
+    for name in ctx.params:
+        source = ctx.get_parameter_source(name)
+        if source is click.core.ParameterSource.COMMANDLINE:
+            raise InputError(
+                f"--{name} must stand after {ctx.invoked_subcommand}, if it has it"
+            )
 
 
 def _pop(values: dict[str, Any], key: str) -> dict[str, Any]:

@@ -1,0 +1,97 @@
+"""What makes a chip's devices differ from what they were meant to be, as settings.
+
+Each effect is a slot of its own, off by default (the published idealisation), with keys
+for the delay devices (`delay_...`) and for the weight devices (`weight_...`). They act
+in the order of a device's life: programming, program-and-verify, faults, relaxation and
+drift, temperature, read noise. `denram-map --support` says where each one acts.
+"""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from denram.config import Fraction, Index, NonNegative, Positive, Section
+
+Spread = Annotated[float, Meta(ge=0, le=10)]  # of a logarithm
+Relative = Annotated[float, Meta(ge=0, le=0.5)]
+Exponent = Annotated[float, Meta(ge=-10, le=10)]
+Kind = Literal["none", "lognormal", "normal", "tabulated"]
+
+
+class ErrorConfig(Section, frozen=True):
+    """Device errors of a chip; every default is the published idealisation.
+
+    Attributes:
+        delay_programming: law of the programming error. `lognormal`: sigma is the
+            standard deviation of ln R about its target; `normal`: of the conductance
+            over the target conductance; `tabulated`: `delay_programming_table` holds
+            ln(R / target) at even probabilities.
+        delay_programming_sigma: the law's parameter.
+        delay_programming_table: quantiles of ln(R / target), ascending.
+        delay_verify_pulses: most pulses of program-and-verify; 0: programmed once.
+        delay_verify_tolerance: a device is accepted within this share of its target
+            resistance; 0: not asked.
+        delay_verify_tolerance_steps: or when its delay is within so many steps.
+        delay_stuck_hrs: share of devices that never conduct: their synapse is silent.
+        delay_stuck_lrs: share of devices that always conduct: no delay.
+        delay_drift_nu: R grows as (1 + t / start)**nu; mean of nu over the devices.
+        delay_drift_nu_sigma: standard deviation of nu.
+        delay_relaxation_sigma: standard deviation that ln R has gained one decade
+            after the start.
+        delay_relaxation_power: it grows as decades**power.
+        delay_read_noise: jitter of each spike's delay, relative.
+        delay_activation_ev: R falls with temperature as exp(E / kT), electronvolt.
+        weight_programming: as for delays; `normal` is over the largest conductance.
+        weight_programming_sigma: the law's parameter.
+        weight_programming_table: quantiles of ln(R / target), ascending.
+        weight_verify_pulses: most pulses of program-and-verify; 0: programmed once.
+        weight_verify_tolerance: accepted within this share of the target resistance.
+        weight_stuck_hrs: share of devices at their smallest conductance.
+        weight_stuck_lrs: share of devices at their largest conductance.
+        weight_drift_nu: as for delays.
+        weight_drift_nu_sigma: as for delays.
+        weight_relaxation_sigma: as for delays.
+        weight_relaxation_power: as for delays.
+        weight_read_noise: noise of each read of a conductance, relative to it.
+        weight_activation_ev: as for delays.
+        drift_start_s: time scale of drift and relaxation, s.
+        time_s: time since programming at which the chip is used, s.
+        temperature_kelvin: temperature at which the chip is used.
+        reference_kelvin: temperature at which its devices were programmed.
+        comparator_sigma: spread of the comparators' threshold over the supply.
+        dead_time: a delay element loses spikes while its capacitor charges.
+    """
+
+    delay_programming: Kind = "none"
+    delay_programming_sigma: Spread = 0.0
+    delay_programming_table: tuple[float, ...] = ()
+    delay_verify_pulses: Index = 0
+    delay_verify_tolerance: Fraction = 0.0
+    delay_verify_tolerance_steps: NonNegative = 0.0
+    delay_stuck_hrs: Fraction = 0.0
+    delay_stuck_lrs: Fraction = 0.0
+    delay_drift_nu: Exponent = 0.0
+    delay_drift_nu_sigma: Spread = 0.0
+    delay_relaxation_sigma: Spread = 0.0
+    delay_relaxation_power: Fraction = 0.5
+    delay_read_noise: Relative = 0.0
+    delay_activation_ev: NonNegative = 0.0
+    weight_programming: Kind = "none"
+    weight_programming_sigma: Spread = 0.0
+    weight_programming_table: tuple[float, ...] = ()
+    weight_verify_pulses: Index = 0
+    weight_verify_tolerance: Fraction = 0.0
+    weight_stuck_hrs: Fraction = 0.0
+    weight_stuck_lrs: Fraction = 0.0
+    weight_drift_nu: Exponent = 0.0
+    weight_drift_nu_sigma: Spread = 0.0
+    weight_relaxation_sigma: Spread = 0.0
+    weight_relaxation_power: Fraction = 0.5
+    weight_read_noise: Relative = 0.0
+    weight_activation_ev: NonNegative = 0.0
+    drift_start_s: Positive = 1.0
+    time_s: NonNegative = 0.0
+    temperature_kelvin: Positive = 300.0
+    reference_kelvin: Positive = 300.0
+    comparator_sigma: Relative = 0.0
+    dead_time: bool = False
