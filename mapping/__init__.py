@@ -1,8 +1,22 @@
 """What a chip makes of a network: delays in steps, conductances, wasted synapses."""
 
+from denram.devices import STUCK_HRS as STUCK_HRS
+from denram.devices import STUCK_LRS as STUCK_LRS
+from denram.devices import Arrhenius as Arrhenius
+from denram.devices import LognormalProgramming as LognormalProgramming
+from denram.devices import LogTimeDrift as LogTimeDrift
+from denram.devices import NormalProgramming as NormalProgramming
+from denram.devices import ProgrammingLaw as ProgrammingLaw
+from denram.devices import TabulatedProgramming as TabulatedProgramming
+from denram.mapping.ageing import aged_map as aged_map
+from denram.mapping.ageing import rescaled as rescaled
+from denram.mapping.ageing import time_scale as time_scale
 from denram.mapping.constraints import CARD_KEYS as CARD_KEYS
 from denram.mapping.constraints import MapConfig as MapConfig
 from denram.mapping.constraints import card_settings as card_settings
+from denram.mapping.errors import ErrorConfig as ErrorConfig
+from denram.mapping.errors import drift_law as drift_law
+from denram.mapping.errors import programming_law as programming_law
 from denram.mapping.hardware_map import HardwareMap as HardwareMap
 from denram.mapping.hardware_map import build_map as build_map
 from denram.mapping.histograms import map_histograms as map_histograms
@@ -14,5 +28,6 @@ from denram.mapping.waste import Waste as Waste
 from denram.mapping.waste import stride_dead_inputs as stride_dead_inputs
 from denram.mapping.waste import trailing_inputs as trailing_inputs
 from denram.mapping.waste import waste_flags as waste_flags
+from denram.mapping.weight_faults import stuck_weights as stuck_weights
 from denram.mapping.weights import WeightRange as WeightRange
 from denram.mapping.weights import quantise as quantise

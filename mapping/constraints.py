@@ -1,11 +1,12 @@
 """What is asked of the chip: its size, its devices and its clock."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
 from denram.config import Count, Index, Positive, Section
 from denram.devices import DeviceCard
+from denram.errors import InputError
 
 # the histogram of steps and the delay buffer are as long as the largest delay
 MaxDelay = Annotated[int, Meta(ge=0, le=1_000_000)]
@@ -67,6 +68,7 @@ CARD_KEYS = {
     "circuit.capacitance_farad": "cap",
     "circuit.threshold_factor": "threshold_factor",
     "circuit.capacitor_sigma": "capacitor_sigma",
+    "circuit.comparator_sigma": "comparator_sigma",
     "clock.timestep_s": "timestep",
     "clock.max_delay": "max_delay",
     "lrs.g_min_siemens": "g_min",
@@ -74,17 +76,68 @@ CARD_KEYS = {
     "lrs.levels": "weight_levels",
     "lrs.noise_std": "noise_std",
 }
-_WHOLE = {"max_delay", "weight_levels"}
+_ROLES = {"hrs": "delay", "lrs": "weight"}
+# keys of [errors], after `delay_` or `weight_`
+_ERROR_KEYS = {
+    "verify_tolerance": "verify_tolerance",
+    "verify_pulses": "verify_pulses",
+    "stuck_hrs_fraction": "stuck_hrs",
+    "stuck_lrs_fraction": "stuck_lrs",
+    "drift_nu": "drift_nu",
+    "drift_nu_sigma": "drift_nu_sigma",
+    "relaxation_sigma_ln": "relaxation_sigma",
+    "relaxation_power": "relaxation_power",
+    "read_noise": "read_noise",
+    "activation_ev": "activation_ev",
+}
+# one setting for both roles; the first role that a card gives decides
+_SHARED_KEYS = {
+    "drift_start_s": "drift_start_s",
+    "reference_kelvin": "reference_kelvin",
+}
+CARD_KEYS |= {
+    f"{group}.{quantity}": f"{role}_{key}"
+    for group, role in _ROLES.items()
+    for quantity, key in _ERROR_KEYS.items()
+}
+CARD_KEYS |= {
+    f"{group}.{quantity}": key
+    for group in _ROLES
+    for quantity, key in _SHARED_KEYS.items()
+}
+# the first one that a card gives is the law of the programming error
+_LAWS = {
+    "programming_quantiles": ("tabulated", "programming_table"),
+    "programming_sigma_ln": ("lognormal", "programming_sigma"),
+    "programming_sigma_relative": ("normal", "programming_sigma"),
+}
+_WHOLE = {"max_delay", "weight_levels", "delay_verify_pulses", "weight_verify_pulses"}
 
 
-def card_settings(card: DeviceCard) -> dict[str, int | float]:
+def card_settings(card: DeviceCard) -> dict[str, Any]:
     """The settings that a device card decides; what it leaves open is absent.
 
-    All are keys of `MapConfig` but `noise_std`.
+    All are keys of `MapConfig` or `ErrorConfig` but `noise_std`.
+
+    Raises:
+        InputError: delay and weight devices whose drift begins at different times.
     """
-    known = {CARD_KEYS.get(row.quantity): row.value for row in card.provenance()}
-    return {
-        key: int(value) if key in _WHOLE else value
-        for key, value in known.items()
-        if key is not None
-    }
+    values = {row.quantity: row.value for row in card.provenance()}
+    known: dict[str, Any] = {}
+    for quantity, value in values.items():
+        key = CARD_KEYS.get(quantity)
+        if key is None:
+            continue
+        if known.get(key, value) != value:
+            raise InputError(
+                f"card {card.name}: {quantity} must be the same in hrs and lrs,"
+                f" got {known[key]} and {value}"
+            )
+        known[key] = int(value) if key in _WHOLE else value
+    for group, role in _ROLES.items():
+        for quantity, (law, key) in _LAWS.items():
+            if f"{group}.{quantity}" in values:
+                known[f"{role}_programming"] = law
+                known[f"{role}_{key}"] = values[f"{group}.{quantity}"]
+                break
+    return known

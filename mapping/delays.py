@@ -68,7 +68,7 @@ def draw_delays(config: MapConfig, *, seed: int) -> DrawnDelays:
         if legacy and config.delay_distribution == "lognormal":
             return _published_lognormal(config, seed)
         resistance = _RESISTANCES[config.delay_distribution](config, seed)
-        return _through_rc(resistance, config, seed)
+        return through_rc(resistance, config, seed)
 
 
 def resistance_law(config: MapConfig) -> LognormalResistance:
@@ -76,12 +76,13 @@ def resistance_law(config: MapConfig) -> LognormalResistance:
     return LognormalResistance(mean_ohm=config.r_mu, sigma_ln=config.r_std)
 
 
-def rc_delay(config: MapConfig) -> RCDelay:
+def rc_delay(config: MapConfig, *, comparator_sigma: float = 0.0) -> RCDelay:
     """The delay element."""
     return RCDelay(
         capacitance_farad=config.cap,
         threshold_factor=config.threshold_factor,
         capacitor_sigma=config.capacitor_sigma,
+        comparator_sigma=comparator_sigma,
     )
 
 
@@ -107,20 +108,25 @@ def aimed_steps(resistance_ohm: Floats, config: MapConfig) -> Steps:
     )
 
 
-def _stream(config: MapConfig, name: str) -> Stream:
+def chip_stream(config: MapConfig, name: str) -> Stream:
+    """The draws of one purpose on this chip."""
     return Stream(name, chip=config.chip, cycle=0, read=0)
 
 
-def _through_rc(resistance_ohm: Floats, config: MapConfig, seed: int) -> DrawnDelays:
-    delay_s = rc_delay(config).delay_s(
-        resistance_ohm, seed=seed, stream=_stream(config, "delay-capacitor")
+def through_rc(
+    resistance_ohm: Floats, config: MapConfig, seed: int, *, rc: RCDelay | None = None
+) -> DrawnDelays:
+    """Delays of these resistances behind the chip's own capacitors and comparators."""
+    element = rc_delay(config) if rc is None else rc
+    delay_s = element.delay_s(
+        resistance_ohm, seed=seed, stream=chip_stream(config, "delay-capacitor")
     )
     steps = delay_steps(delay_s, timestep_s=config.timestep, max_delay=config.max_delay)
     return DrawnDelays(resistance_ohm, delay_s, steps)
 
 
 def _lognormal(config: MapConfig, seed: int) -> Floats:
-    stream = _stream(config, "delay-resistance")
+    stream = chip_stream(config, "delay-resistance")
     return resistance_law(config).sample(config.shape, seed=seed, stream=stream)
 
 
@@ -130,7 +136,7 @@ def _uniform(config: MapConfig, seed: int) -> Floats:
         key = _published_delay_key(seed)
         flat = legacy_randint(key, (post, pre * tap), 0, config.max_delay + 1)
         return aimed_ohm(flat.reshape(config.shape), config)
-    stream = _stream(config, "delay-uniform")
+    stream = chip_stream(config, "delay-uniform")
     steps = uniform_integer(config.shape, config.max_delay, seed=seed, stream=stream)
     return aimed_ohm(steps, config)
 

@@ -11,10 +11,20 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from denram.config import Fraction, Index, NonNegative, Positive, Section
+from denram.devices import (
+    LognormalProgramming,
+    LogTimeDrift,
+    NoProgrammingError,
+    NormalProgramming,
+    ProgrammingLaw,
+    TabulatedProgramming,
+)
+from denram.errors import InputError
 
 Spread = Annotated[float, Meta(ge=0, le=10)]  # of a logarithm
 Relative = Annotated[float, Meta(ge=0, le=0.5)]
 Exponent = Annotated[float, Meta(ge=-10, le=10)]
+Role = Literal["delay", "weight"]
 Kind = Literal["none", "lognormal", "normal", "tabulated"]
 
 
@@ -95,3 +105,43 @@ class ErrorConfig(Section, frozen=True):
     reference_kelvin: Positive = 300.0
     comparator_sigma: Relative = 0.0
     dead_time: bool = False
+
+
+IDEAL = ErrorConfig()
+
+
+def programming_law(errors: ErrorConfig, role: Role) -> ProgrammingLaw:
+    """The programming error of one role's devices.
+
+    Raises:
+        InputError: a law without its parameter, or a parameter without its law.
+    """
+    kind = getattr(errors, f"{role}_programming")
+    sigma = getattr(errors, f"{role}_programming_sigma")
+    table = getattr(errors, f"{role}_programming_table")
+    if kind in {"none", "tabulated"} and sigma:
+        raise InputError(
+            f"{role}_programming must be lognormal or normal where"
+            f" {role}_programming_sigma is given, got {kind}"
+        )
+    if (kind == "tabulated") != bool(table):
+        raise InputError(
+            f"{role}_programming_table must be given with {role}_programming ="
+            f" tabulated, and only then, got {len(table)} values with {kind}"
+        )
+    if kind == "lognormal":
+        return LognormalProgramming(sigma)
+    if kind == "normal":
+        return NormalProgramming(sigma)
+    return TabulatedProgramming(table) if table else NoProgrammingError()
+
+
+def drift_law(errors: ErrorConfig, role: Role) -> LogTimeDrift:
+    """Relaxation and drift of one role's devices."""
+    return LogTimeDrift(
+        nu=getattr(errors, f"{role}_drift_nu"),
+        nu_sigma=getattr(errors, f"{role}_drift_nu_sigma"),
+        relaxation_sigma=getattr(errors, f"{role}_relaxation_sigma"),
+        relaxation_power=getattr(errors, f"{role}_relaxation_power"),
+        start_s=errors.drift_start_s,
+    )

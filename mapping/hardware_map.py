@@ -5,7 +5,7 @@ import json
 import math
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from denram.config import as_dict
 from denram.errors import DenRAMWarning, InputError
 from denram.mapping.constraints import MapConfig
+from denram.mapping.delay_errors import aged_delays
 from denram.mapping.delays import draw_delays
+from denram.mapping.errors import IDEAL, ErrorConfig
 from denram.mapping.weights import check_levels
 from denram.storage import require_memory, versions
 
@@ -56,6 +58,7 @@ class HardwareMap:
         noise_std: weight noise as a fraction of max|w|.
         seed: what the devices were drawn from.
         config: the `MapConfig` in plain values.
+        errors: the `ErrorConfig` in plain values; empty for ideal devices.
         versions: libraries that made the map.
 
     Raises:
@@ -75,6 +78,7 @@ class HardwareMap:
     seed: int
     config: Mapping[str, Any]
     versions: Mapping[str, str]
+    errors: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._check_arrays()
@@ -138,6 +142,8 @@ class HardwareMap:
         ranges = {name: getattr(self, name) for name in _RANGES}
         attrs |= {name: g for name, g in ranges.items() if not math.isnan(g)}
         attrs["config"] = json.dumps(dict(self.config), sort_keys=True)
+        if self.errors:
+            attrs["errors"] = json.dumps(dict(self.errors), sort_keys=True)
         attrs["versions"] = json.dumps(dict(self.versions), sort_keys=True)
         return xr.Dataset(variables, coords, attrs)
 
@@ -160,16 +166,24 @@ class HardwareMap:
             **{name: attrs.get(name, math.nan) for name in _RANGES},
             config=json.loads(attrs["config"]),
             versions=json.loads(attrs["versions"]),
+            errors=json.loads(attrs.get("errors", "{}")),
         )
 
 
-def build_map(config: MapConfig, *, seed: int, noise_std: float) -> HardwareMap:
-    """Draw the devices of one chip.
+def build_map(
+    config: MapConfig,
+    *,
+    seed: int,
+    noise_std: float,
+    errors: ErrorConfig = IDEAL,
+) -> HardwareMap:
+    """Draw the devices of one chip, as they are when it is used.
 
     Args:
         config: size, devices and clock of the chip.
         seed: what the devices are drawn from.
         noise_std: weight noise as a fraction of max|w|.
+        errors: what makes the devices differ from what they were meant to be.
 
     Warns:
         DenRAMWarning: more than half of the delays saturate.
@@ -183,9 +197,11 @@ def build_map(config: MapConfig, *, seed: int, noise_std: float) -> HardwareMap:
         f"a map of {config.n_in} inputs x {config.n_out} neurons"
         f" x {config.n_delays} delays",
     )
+    drawn = draw_delays(config, seed=seed)
+    aged = aged_delays(drawn, config, errors, seed=seed)
     chip = HardwareMap(
-        **draw_delays(config, seed=seed)._asdict(),
-        mask=np.ones(config.shape, np.bool_),
+        **aged.delays._asdict(),
+        mask=aged.mask,
         timestep_s=config.timestep,
         max_delay=config.max_delay,
         g_min_siemens=math.nan if config.g_min is None else config.g_min,
@@ -195,6 +211,7 @@ def build_map(config: MapConfig, *, seed: int, noise_std: float) -> HardwareMap:
         seed=seed,
         config=as_dict(config),
         versions=versions(),
+        errors={} if errors == IDEAL else as_dict(errors),
     )
     share = float(chip.saturated.mean())
     if share > 0.5:

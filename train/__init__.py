@@ -3,8 +3,8 @@
 from denram.train._memory import reuse_memory as reuse_memory
 from denram.train.delay_line import delayed_currents as delayed_currents
 from denram.train.models import FAMILIES as FAMILIES
+from denram.train.prepare import prepare as prepare
 from denram.train.run import Watch as Watch
-from denram.train.run import prepare as prepare
 from denram.train.run import run as run
 from denram.train.run import run_together as run_together
 from denram.train.run_config import RunConfig as RunConfig

@@ -2,6 +2,7 @@
 
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Num, PRNGKeyArray, PyTree
 
 Params = PyTree[Array]
@@ -17,6 +18,15 @@ class Model(Protocol):
 
     def stored(self, params: Params) -> dict[str, Array]:
         """What the devices hold before noise, by name, for the run's store."""
+        ...
+
+    @property
+    def random(self) -> bool:
+        """Whether two draws differ even without weight noise."""
+        ...
+
+    def ideal(self) -> "Model":
+        """The same network on weight devices without errors."""
         ...
 
     def encode(self, x: Num[Array, "time batch pre"]) -> Any:
@@ -40,4 +50,21 @@ class Model(Protocol):
         valid: Bool[Array, " batch"],
     ) -> Float[Array, ""]:
         """The number that training lowers; samples that are not valid do not count."""
+        ...
+
+
+class EventScorer(Protocol):
+    """A forward pass spike by spike, on the host, for effects of single spikes."""
+
+    def __call__(
+        self,
+        params: Params,
+        x: Num[np.ndarray, "time batch pre"],
+        *,
+        key: PRNGKeyArray,
+        noise_std: float,
+        read: int,
+        samples: Int[np.ndarray, " batch"],
+    ) -> Float[np.ndarray, "batch class_"]:
+        """Logits of some samples under one draw; `read` numbers the draw."""
         ...

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from denram.config import NonNegative, Positive, Section
+from denram.config import Index, NonNegative, Positive, Section
 
 
 class NoiseConfig(Section, frozen=True):
@@ -25,6 +25,10 @@ class NoiseConfig(Section, frozen=True):
         test_noise_std: the same at test; None means as in training.
         test_noise_levels: further levels that the test set is scored at, with the same
             chips as at `test_noise_std`.
+        test_times_s: times since programming that the trained network is scored at,
+            with and without compensation (`denram.train.ageing`).
+        test_chips: further chips that the trained network is scored on as it is,
+            numbered on from its own.
         noise_range: which weights max|w| is taken over: `live`, those that can see an
             input, or `all`, every weight and the bias (published).
         positive_weights: weights and bias of negative sign become 0.
@@ -34,6 +38,8 @@ class NoiseConfig(Section, frozen=True):
     noise_std: NonNegative = 0.1
     test_noise_std: NonNegative | None = None
     test_noise_levels: tuple[NonNegative, ...] = ()
+    test_times_s: tuple[NonNegative, ...] = ()
+    test_chips: Index = 0
     noise_range: Literal["live", "all"] = "live"
     positive_weights: bool = False
     weight_max: Positive | None = None
@@ -41,6 +47,8 @@ class NoiseConfig(Section, frozen=True):
     def __post_init__(self) -> None:
         if len(set(self.test_noise_levels)) < len(self.test_noise_levels):
             raise ValueError("test_noise_levels must not name a level twice")
+        if list(self.test_times_s) != sorted(set(self.test_times_s)):
+            raise ValueError("test_times_s must ascend")
 
 
 class WeightDevices(eqx.Module):

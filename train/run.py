@@ -16,7 +16,7 @@ import xarray as xr
 
 from denram.config import as_toml, load_toml
 from denram.errors import InputError, StorageError
-from denram.mapping import HardwareMap, build_map, open_map, save_map
+from denram.mapping import HardwareMap, open_map, save_map
 from denram.storage import (
     clear_litter,
     disk_errors,
@@ -25,8 +25,10 @@ from denram.storage import (
     write_text,
 )
 from denram.train import checkpoint
-from denram.train.data import Splits, load
+from denram.train.ageing import with_chips, with_times
+from denram.train.data import Splits
 from denram.train.models import FAMILIES
+from denram.train.prepare import drawn_chip, prepare
 from denram.train.run_config import RunConfig, differences, from_dict
 from denram.train.run_store import open_run, run_result, save_run, write_results
 from denram.train.task import Task
@@ -49,64 +51,6 @@ class Watch:
     on_start: Callable[[int, Splits], None] = lambda n, splits: None
     on_batch: Callable[[int, int], None] = lambda done, total: None
     on_epoch: Callable[[Epoch], None] = lambda row: None
-
-
-def prepare(
-    config: RunConfig,
-    *,
-    splits: Splits | None = None,
-    chip: HardwareMap | None = None,
-    members: int = 1,
-) -> Task:
-    """Load the data, draw the chip and put the network on it.
-
-    Args:
-        config: the run's settings.
-        splits: data already in memory, made with the same settings.
-        chip: a map to train on, instead of drawing one.
-        members: how many networks will train in one program with this one.
-
-    Raises:
-        InputError: the data cannot be had, the map does not fit, or the run would not
-            fit in memory.
-    """
-    family = FAMILIES[config.model]
-    if splits is None:
-        splits = load(
-            config.data,
-            n_in=config.map.n_in,
-            timestep_s=config.map.timestep,
-            seed=config.seed,
-        )
-    chip = chip or _drawn(config)
-    if splits.train.n_classes > chip.delay_steps.shape[0]:
-        raise InputError(
-            f"n_out must be >= the number of classes ({splits.train.n_classes}),"
-            f" got {chip.delay_steps.shape[0]}"
-        )
-    dead = np.zeros(splits.train.n_in, np.bool_)
-    dead[splits.train.dead_channels()] = True
-    model = family.build(
-        config.network,
-        config.noise,
-        chip,
-        n_steps=splits.train.n_steps,
-        dead_inputs=dead,
-        batch_size=config.fit.batch_size,
-        members=members,
-    )
-    noise = config.noise
-    return Task(
-        model=model,
-        params=family.initial_params(model, config.network, chip, seed=config.seed),
-        splits=splits,
-        config=config.fit,
-        noise_std=noise.noise_std,
-        test_noise_std=(
-            noise.noise_std if noise.test_noise_std is None else noise.test_noise_std
-        ),
-        seed=config.seed,
-    )
 
 
 def run(
@@ -233,6 +177,8 @@ def _stored(job: _Job, task: Task, chip: HardwareMap, state: FitState) -> xr.Dat
     if (job.out / RUN).exists():
         return _kept(job)
     result = run_result(task, job.config, state)
+    result = with_times(result, task, job.config, chip, state.best_params)
+    result = with_chips(result, task, job.config, chip, state.best_params)
     result.attrs["map_seed"] = chip.seed
     result.attrs["map_fingerprint"] = chip.fingerprint
     _write_results(job, result)
@@ -266,16 +212,11 @@ def _check_alike(configs: Sequence[RunConfig]) -> None:
 def _chip(config: RunConfig, given: HardwareMap | None, out: Path) -> HardwareMap:
     """The map that the folder keeps; else the given one, or a new draw."""
     if not (out / MAP).exists():
-        return given or _drawn(config)
+        return given or drawn_chip(config)
     kept = open_map(out / MAP)
     if given is not None and not np.array_equal(kept.delay_steps, given.delay_steps):
         raise InputError(f"map must be the one the run began with ({out / MAP})")
     return kept
-
-
-def _drawn(config: RunConfig) -> HardwareMap:
-    seed = config.seed if config.chip_seed is None else config.chip_seed
-    return build_map(config.map, seed=seed, noise_std=config.noise.noise_std)
 
 
 def saved_config(out: Path) -> RunConfig:

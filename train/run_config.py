@@ -17,7 +17,7 @@ from denram.config import (
     merge,
 )
 from denram.errors import InputError
-from denram.mapping import MapConfig
+from denram.mapping import ErrorConfig, MapConfig
 from denram.train.data import DataConfig
 from denram.train.models import FAMILIES
 from denram.train.noise import NoiseConfig
@@ -26,7 +26,13 @@ from denram.train.task import FitConfig
 DEFAULT_MODEL = "delays"
 TOP = ("model", "seed", "chip_seed")  # keys that stand beside the sections
 _SHARED: Mapping[str, type[Section]] = types.MappingProxyType(
-    {"map": MapConfig, "data": DataConfig, "noise": NoiseConfig, "fit": FitConfig}
+    {
+        "map": MapConfig,
+        "errors": ErrorConfig,
+        "data": DataConfig,
+        "noise": NoiseConfig,
+        "fit": FitConfig,
+    }
 )
 
 
@@ -38,6 +44,7 @@ class RunConfig(Section, frozen=True):
         seed: devices, initial weights, batch order and noise all derive from it.
         chip_seed: seed of the devices alone, a virtual chip; None for the run's seed.
         map: what is asked of the chip.
+        errors: what makes its devices differ from what they were meant to be.
         data: data set, binning and split.
         network: the family's own settings.
         noise: hardware noise and weight constraints.
@@ -48,6 +55,7 @@ class RunConfig(Section, frozen=True):
     seed: Seed
     chip_seed: Seed | None
     map: MapConfig
+    errors: ErrorConfig
     data: DataConfig
     network: Any
     noise: NoiseConfig

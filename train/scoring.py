@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from denram.train._protocol import Model, Params
-from denram.train.data import SpikeSet, batch_indices
+from denram.train.data import SpikeSet, batch_indices, decode
 from denram.train.task import TEST, VALID, Batch, Task, decoded, member, stacked
 
 _DRAWS_AT_ONCE = 20  # more share the encoded input in turns, so memory stays bounded
@@ -17,15 +17,15 @@ _PUBLISHED_TEST_SEED = 0  # the published code scores with a fresh PRNGKey(0)
 
 
 @eqx.filter_jit
-def predictions(
+def logits(
     models: Model,
     params: Params,
     batch: Batch,
     noise_std: Float[Array, " member"],
     *,
     keys: PRNGKeyArray,
-) -> Int[Array, "member draw batch"]:
-    """Predicted classes of one batch, by every member under each of its noise draws.
+) -> Float[Array, "member draw batch class_"]:
+    """Logits of one batch, by every member under each of its noise draws.
 
     The encoded input is shared by all members and draws; a draw is one more column of
     the same program.
@@ -43,8 +43,7 @@ def predictions(
         model, params, noise_std, keys = one
 
         def of_draw(key: PRNGKeyArray) -> Array:
-            logits = model.apply(params, encoded, key=key, noise_std=noise_std)
-            return jnp.argmax(logits, axis=1)
+            return model.apply(params, encoded, key=key, noise_std=noise_std)
 
         return jax.lax.map(of_draw, keys, batch_size=_DRAWS_AT_ONCE)
 
@@ -60,17 +59,16 @@ def score(
     *,
     keys: Sequence[PRNGKeyArray],
     draws: int,
-) -> tuple[Int[np.ndarray, "member draw sample"], Int[np.ndarray, " sample"]]:
-    """Predictions (member, draw, sample) and labels over the given batches.
+) -> tuple[Float[np.ndarray, "member draw sample class_"], Int[np.ndarray, " sample"]]:
+    """Logits (member, draw, sample, class) and labels over the given batches.
 
     One draw of the noise is one programmed chip: all batches see the same, except
-    under the published evaluation, where each batch has its own. Without noise all
-    draws are one.
+    under the published evaluation, where each batch has its own. Where nothing is
+    random all draws are one.
     """
-    if not any(noise_std):
+    repeats = 1
+    if not any(noise_std) and not any(task.model.random for task in tasks):
         draws, repeats = 1, draws
-    else:
-        repeats = 1
     models, stack = stacked([task.model for task in tasks]), stacked(list(params))
     levels = jnp.asarray(noise_std, jnp.float32)
     per_batch = tasks[0].config.evaluation == "published"
@@ -78,9 +76,9 @@ def score(
     for i, batch in enumerate(decoded(data, batches)):
         bases = [jax.random.fold_in(key, i) if per_batch else key for key in keys]
         split = jnp.stack([jax.random.split(base, draws) for base in bases])
-        classes = predictions(models, stack, batch, levels, keys=split)
         valid = batches[i] >= 0
-        found.append(np.asarray(classes)[:, :, valid])
+        scores = logits(models, stack, batch, levels, keys=split)
+        found.append(np.asarray(scores)[:, :, valid])
         labels.append(data.label[batches[i][valid]])
     every = np.concatenate(found, axis=2)
     return np.repeat(every, repeats, axis=1), np.concatenate(labels)
@@ -110,13 +108,13 @@ def valid_accuracies(
         keys=[task.key(VALID, epoch if published else 0) for task in tasks],
         draws=1 if published else config.valid_draws,
     )
-    return [float(np.mean(classes == labels)) for classes in found]
+    return [float(np.mean(scores.argmax(axis=-1) == labels)) for scores in found]
 
 
-def predict_test(
+def logits_test(
     task: Task, params: Params, noise_std: float | None = None
-) -> tuple[Int[np.ndarray, "draw sample"], Int[np.ndarray, " sample"]]:
-    """Predictions and labels of the test set, in file order.
+) -> tuple[Float[np.ndarray, "draw sample class_"], Int[np.ndarray, " sample"]]:
+    """Logits and labels of the test set, in file order.
 
     Args:
         task: model, data and settings.
@@ -124,24 +122,89 @@ def predict_test(
         noise_std: level of the noise; None for the task's own test level.
     """
     published = task.config.evaluation == "published"
+    level = task.test_noise_std if noise_std is None else noise_std
+    key = jax.random.key(_PUBLISHED_TEST_SEED) if published else task.key(TEST)
+    draws = 1 if published else task.config.eval_draws
+    return set_logits(task, params, task.splits.test, level, key=key, draws=draws)
+
+
+def set_logits(
+    task: Task,
+    params: Params,
+    data: SpikeSet,
+    noise_std: float,
+    *,
+    key: PRNGKeyArray,
+    draws: int,
+) -> tuple[Float[np.ndarray, "draw sample class_"], Int[np.ndarray, " sample"]]:
+    """Logits and labels of a set of samples, in its own order.
+
+    Args:
+        task: model and settings.
+        params: what was learnt.
+        data: the samples.
+        noise_std: level of the noise.
+        key: of the draws; equal keys are equal chips.
+        draws: number of draws.
+    """
     batches = batch_indices(
-        len(task.splits.test),
+        len(data),
         batch_size=task.config.batch_size,
         seed=0,
         epoch=0,
         shuffle=False,
         drop_last=task.config.drop_last,
     )
+    if task.events is not None:
+        return _by_events(task, params, data, batches, noise_std, key=key, draws=draws)
     found, labels = score(
-        [task],
-        [params],
-        task.splits.test,
-        batches,
-        [task.test_noise_std if noise_std is None else noise_std],
-        keys=[jax.random.key(_PUBLISHED_TEST_SEED) if published else task.key(TEST)],
-        draws=1 if published else task.config.eval_draws,
+        [task], [params], data, batches, [noise_std], keys=[key], draws=draws
     )
     return found[0], labels
+
+
+def _by_events(
+    task: Task,
+    params: Params,
+    data: SpikeSet,
+    batches: np.ndarray,
+    noise_std: float,
+    *,
+    key: PRNGKeyArray,
+    draws: int,
+) -> tuple[Float[np.ndarray, "draw sample class_"], Int[np.ndarray, " sample"]]:
+    """`score` of one network, spike by spike."""
+    assert task.events is not None
+    found, labels = [], []
+    for indices in batches:
+        real = indices[indices >= 0]
+        x = decode(data, real)
+        labels.append(data.label[real])
+        found.append(
+            [
+                task.events(
+                    params,
+                    x,
+                    key=one,
+                    noise_std=noise_std,
+                    read=read,
+                    samples=real,
+                )
+                for read, one in enumerate(jax.random.split(key, draws))
+            ]
+        )
+    return np.concatenate(found, axis=1), np.concatenate(labels)
+
+
+def predict_test(
+    task: Task, params: Params, noise_std: float | None = None
+) -> tuple[Int[np.ndarray, "draw sample"], Int[np.ndarray, " sample"]]:
+    """Predictions and labels of the test set, in file order.
+
+    Arguments as `logits_test`.
+    """
+    found, labels = logits_test(task, params, noise_std)
+    return found.argmax(axis=-1), labels
 
 
 def score_test(

@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from denram.config import Count, Fraction, Index, Positive, Section, Seed
 from denram.errors import InputError
-from denram.train._protocol import Model, Params
+from denram.train._protocol import EventScorer, Model, Params
 from denram.train.data import SpikeSet, Splits, decode
 
 _Tree = TypeVar("_Tree", bound=Any)
@@ -64,7 +64,12 @@ class FitConfig(Section, frozen=True):
 
 @dataclass(frozen=True)
 class Task:
-    """What a run begins with and keeps: model, parameters, data, settings, keys."""
+    """What a run begins with and keeps: model, parameters, data, settings, keys.
+
+    `events` scores the test set where the model's own forward pass cannot. `chip` names
+    the chip beside the seed: its noise is its own. The first chip of a
+    run's own seed has no name.
+    """
 
     model: Model
     params: Params
@@ -73,6 +78,8 @@ class Task:
     noise_std: float
     test_noise_std: float
     seed: int
+    chip: tuple[int, ...] = ()
+    events: EventScorer | None = None
 
     @property
     def order_seed(self) -> int:
@@ -81,9 +88,12 @@ class Task:
         return self.seed if own is None else own
 
     def key(self, *path: int) -> PRNGKeyArray:
-        """The key of one place in the run, such as (TRAIN, epoch, batch)."""
+        """The key of one place in the run, such as (TRAIN, epoch, batch).
+
+        Chips of one seed are programmed and read on their own.
+        """
         key = jax.random.key(self.seed)
-        for part in path:
+        for part in (*path, *self.chip):
             key = jax.random.fold_in(key, part)
         return key
 

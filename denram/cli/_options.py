@@ -25,7 +25,7 @@ from denram.config import load_preset, load_toml, merge
 from denram.errors import DenRAMError, DenRAMWarning, InputError
 
 # sections of a preset or settings file; each command reads those it needs
-SECTIONS = ("map", "data", "network", "noise", "fit")
+SECTIONS = ("map", "errors", "data", "network", "noise", "fit")
 
 _FLOAT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,6})?", re.ASCII)
 _INT = re.compile(r"[+-]?[0-9]{1,400}", re.ASCII)

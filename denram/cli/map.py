@@ -48,9 +48,7 @@ class Around(Section, frozen=True):
     n_steps: Count = 150
 
 
-@click.group(
-    invoke_without_command=True, context_settings={"max_content_width": 100}
-)
+@click.group(invoke_without_command=True, context_settings={"max_content_width": 100})
 @number("--n_in", Count, "Input channels.", default=700)
 @number("--n_out", Count, "Neurons.", default=20)
 @number("--n_delays", Count, "Synapses per input and neuron.", default=16)

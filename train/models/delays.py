@@ -9,6 +9,7 @@ Source: DenRAM, Nat. Commun. 15:3446 (2024), figure 4d, and its released simulat
 """
 
 import math
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import equinox as eqx
@@ -17,15 +18,26 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Num, PRNGKeyArray
 
-from denram.config import Positive, Section
+from denram.config import Positive, Section, convert
 from denram.devices import legacy_key, legacy_normal, legacy_split
 from denram.errors import InputError
-from denram.mapping import HardwareMap, MapConfig
+from denram.mapping import ErrorConfig, HardwareMap, MapConfig, stuck_weights
 from denram.train import delay_line
+from denram.train.event_line import event_predictions
+from denram.train.jitter import jittered_taps
 from denram.train.losses import cross_entropy
 from denram.train.neurons import LeakyIntegrator, unroll
-from denram.train.noise import NoiseConfig, WeightDevices, largest, noisy
+from denram.train.noise import (
+    NoiseConfig,
+    WeightDevices,
+    largest,
+    noisy,
+    straight_through,
+)
 from denram.train.readout import max_over_time
+from denram.train.weight_errors import WeightErrors, weight_errors
+
+_JITTER_SIGMAS = 3.0  # training sees the jitter's mean, cut off here
 
 
 class NetworkConfig(Section, frozen=True):
@@ -49,6 +61,24 @@ class NetworkConfig(Section, frozen=True):
     init_sampler: Literal["counter", "jax-legacy"] = "counter"
 
 
+class Jitter(eqx.Module):
+    """Delays that vary from spike to spike, in the mean over spikes.
+
+    Attributes:
+        steps: every step that a synapse's delay may round to.
+        shares: probability of each.
+    """
+
+    steps: Int[Array, "post pre more_taps"]
+    shares: Float[Array, "post pre tap step"]
+
+    def spread(
+        self, weights: Float[Array, "post pre tap"]
+    ) -> Float[Array, "post pre more_taps"]:
+        """Weights shared out over the steps."""
+        return (weights[..., None] * self.shares).reshape(self.steps.shape)
+
+
 class DelayNetwork(eqx.Module):
     """The network on one chip. Build it with `build`."""
 
@@ -57,6 +87,9 @@ class DelayNetwork(eqx.Module):
     live: Bool[Array, "post pre tap"]
     neuron: LeakyIntegrator
     devices: WeightDevices
+    weight_errors: WeightErrors | None
+    bias_errors: WeightErrors | None
+    jitter: Jitter | None
     transform: delay_line.Transform = eqx.field(static=True)
     w_scale: float = eqx.field(static=True)
     pos_w: bool = eqx.field(static=True)
@@ -85,6 +118,15 @@ class DelayNetwork(eqx.Module):
         weights, bias = self.devices_read(params, key=jax.random.key(0), noise_std=0.0)
         return {"weights": weights, "bias": bias}
 
+    @property
+    def random(self) -> bool:
+        """Whether two draws differ even without weight noise."""
+        return self.weight_errors is not None or self.bias_errors is not None
+
+    def ideal(self) -> "DelayNetwork":
+        """The same network on weight devices without errors."""
+        return replace(self, weight_errors=None, bias_errors=None)
+
     def encode(self, x: Num[Array, "time batch pre"]) -> Float[Array, "..."]:
         """The input's spectrum, which no weight enters."""
         return delay_line.input_spectrum(x, self.transform)
@@ -109,11 +151,13 @@ class DelayNetwork(eqx.Module):
         encoded: Float[Array, "..."],
     ) -> Float[Array, "time batch post"]:
         """Currents until the last delayed spike has passed; bias during the input."""
-        n_steps = self.transform.n_steps
+        n_steps, steps = self.transform.n_steps, self.delay_steps
+        if self.jitter is not None:
+            weights, steps = self.jitter.spread(weights), self.jitter.steps
         current = delay_line.currents(
             encoded,
             weights,
-            self.delay_steps,
+            steps,
             self.transform,
             n_steps + self.transform.max_delay,
         )
@@ -134,6 +178,15 @@ class DelayNetwork(eqx.Module):
             range_ = jnp.maximum(largest(weights), largest(bias))
         else:
             range_ = largest(weights, self.live)
+        key, key_programmed = jax.random.split(key) if self.random else (key, key)
+        scale = self.devices.weight_max or range_
+        pairs = ((weights, self.weight_errors), (bias, self.bias_errors))
+        keys = jax.random.split(key_programmed)
+        weights, bias = (
+            w if e is None else straight_through(w, e.realised(w, scale, key=k))
+            for (w, e), k in zip(pairs, keys, strict=True)
+        )
+        weights = jnp.where(self.present, weights, 0.0)
         key_weights, key_bias = jax.random.split(key)
         return (
             noisy(weights, range_, noise_std, key=key_weights),
@@ -220,15 +273,25 @@ def build(
         raise InputError(
             f"map must have as many inputs as the data ({dead_inputs.size}), got {n_in}"
         )
-    delay_steps, max_delay = chip.delay_steps, int(chip.delay_steps.max(initial=0))
-    if config.max_delay_is_one_less and max_delay > 0:
-        delay_steps = np.minimum(delay_steps, max_delay - 1)
+    longest = int(chip.delay_steps.max(initial=0))
+    if config.max_delay_is_one_less and longest > 0:
+        longest -= 1
+    errors = convert(ErrorConfig, chip.errors)
+    devices = _weight_devices(noise, chip)
+    off = devices.weight_min / devices.weight_max if devices.weight_max else 0.0
+    found = [
+        weight_errors(errors, stuck, off=off, positive=devices.positive)
+        for stuck in stuck_weights(chip, errors)
+    ]
     return DelayNetwork(
-        delay_steps=jnp.asarray(delay_steps, jnp.int32),
+        delay_steps=jnp.asarray(np.minimum(chip.delay_steps, longest), jnp.int32),
         present=jnp.asarray(chip.mask),
         live=jnp.asarray(chip.mask & ~dead_inputs[None, :, None]),
         neuron=LeakyIntegrator(jnp.exp(jnp.float32(-chip.timestep_s / config.tau_mem))),
-        devices=_weight_devices(noise, chip),
+        devices=devices,
+        weight_errors=found[0],
+        bias_errors=found[1],
+        jitter=_jitter(chip, errors.delay_read_noise, longest),
         transform=delay_line.plan(
             n_steps,
             chip.max_delay,
@@ -240,6 +303,85 @@ def build(
         range_over_all=noise.noise_range == "all",
         log_of_softmax=config.log_of_softmax,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class EventScorer:
+    """The network spike by spike, each with its own jitter, elements with dead time.
+
+    Attributes:
+        model: weights and neurons.
+        chip: delays before rounding.
+        errors: which of the effects there are.
+    """
+
+    model: DelayNetwork
+    chip: HardwareMap
+    errors: ErrorConfig
+
+    def __call__(
+        self,
+        params: dict[str, Array],
+        x: Num[np.ndarray, "time batch pre"],
+        *,
+        key: PRNGKeyArray,
+        noise_std: float,
+        read: int,
+        samples: Int[np.ndarray, " batch"],
+    ) -> Float[np.ndarray, "batch class_"]:
+        """Logits of some samples under one noise draw.
+
+        Args:
+            params: what was learnt.
+            x: spikes.
+            key: of the draw of weight noise and errors.
+            noise_std: level of the weight noise.
+            read: number of the draw, for the jitter.
+            samples: numbers of the samples, for the jitter.
+        """
+        weights, bias = self.model.devices_read(params, key=key, noise_std=noise_std)
+        return event_predictions(
+            np.asarray(weights),
+            np.asarray(bias),
+            self.chip.delay_s,
+            x,
+            timestep_s=self.chip.timestep_s,
+            max_delay=self.chip.max_delay,
+            decay=np.asarray(self.model.neuron.decay),
+            n_steps=self.model.transform.n_steps,
+            jitter_sigma=self.errors.delay_read_noise,
+            dead_time=self.errors.dead_time,
+            seed=self.chip.seed,
+            read=read,
+            samples=samples,
+        )
+
+
+def event_scorer(model: DelayNetwork, chip: HardwareMap) -> EventScorer | None:
+    """What tests the network where convolution cannot: jitter and dead time.
+
+    None where neither is asked for.
+    """
+    errors = convert(ErrorConfig, chip.errors)
+    if not (errors.delay_read_noise or errors.dead_time):
+        return None
+    return EventScorer(model, chip, errors)
+
+
+def _jitter(chip: HardwareMap, sigma: float, longest: int) -> Jitter | None:
+    """The steps around each delay, those beyond the buffer at its end."""
+    if not sigma:
+        return None
+    steps, shares = jittered_taps(
+        chip.delay_s,
+        sigma,
+        timestep_s=chip.timestep_s,
+        max_delay=chip.max_delay,
+        n_sigma=_JITTER_SIGMAS,
+    )
+    post, pre, _ = chip.delay_s.shape
+    steps = np.minimum(steps, longest).reshape(post, pre, -1)
+    return Jitter(jnp.asarray(steps, jnp.int32), jnp.asarray(shares, jnp.float32))
 
 
 def _weight_devices(noise: NoiseConfig, chip: HardwareMap) -> WeightDevices:

@@ -1,0 +1,81 @@
+"""A chip at another time: relaxed and drifted, and brought back by one time scale."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from denram.config import as_dict, convert
+from denram.devices import standard_normal
+from denram.errors import InputError
+from denram.mapping.constraints import MapConfig
+from denram.mapping.delays import Floats, chip_stream, rc_delay, through_rc
+from denram.mapping.errors import ErrorConfig, drift_law
+from denram.mapping.hardware_map import HardwareMap
+
+
+def aged_map(chip: HardwareMap, time_s: float) -> HardwareMap:
+    """The same chip `time_s` after its devices were programmed.
+
+    Args:
+        chip: at the time that its errors say (0 if they say none).
+        time_s: since programming, s, >= 0.
+
+    Raises:
+        InputError: a time before programming.
+    """
+    if not 0 <= time_s < np.inf:
+        raise InputError(f"time_s must be >= 0 and finite, got {time_s}")
+    errors = convert(ErrorConfig, chip.errors)
+    later = as_dict(errors) | {"time_s": float(time_s)}
+    chip = replace(chip, errors=later)
+    if not (
+        errors.delay_drift_nu
+        or errors.delay_drift_nu_sigma
+        or errors.delay_relaxation_sigma
+    ):
+        return chip
+    now, then = (_factor(chip, errors, t) for t in (time_s, errors.time_s))
+    return _with_resistance(chip, errors, chip.resistance_ohm * (now / then))
+
+
+def time_scale(chip: HardwareMap, fresh: HardwareMap) -> float:
+    """The one factor by which delays have grown: the median over present devices.
+
+    Args:
+        chip: the aged chip.
+        fresh: the same chip before.
+    """
+    here = chip.mask & fresh.mask & (fresh.delay_s > 0)
+    return float(np.median(chip.delay_s[here] / fresh.delay_s[here]))
+
+
+def rescaled(chip: HardwareMap, factor: float) -> HardwareMap:
+    """The chip with every delay divided by `factor`, as one threshold or clock does.
+
+    Raises:
+        InputError: a factor that is not > 0.
+    """
+    if not 0 < factor < np.inf:
+        raise InputError(f"factor must be > 0 and finite, got {factor}")
+    errors = convert(ErrorConfig, chip.errors)
+    return _with_resistance(chip, errors, chip.resistance_ohm / factor)
+
+
+def _factor(chip: HardwareMap, errors: ErrorConfig, time_s: float) -> Floats:
+    config = convert(MapConfig, chip.config)
+    rate, walk = (
+        standard_normal(config.shape, seed=chip.seed, stream=chip_stream(config, role))
+        for role in ("delay-drift-rate", "delay-relaxation")
+    )
+    return drift_law(errors, "delay").factor(time_s, rate, walk)
+
+
+def _with_resistance(
+    chip: HardwareMap, errors: ErrorConfig, resistance_ohm: Floats
+) -> HardwareMap:
+    """The chip with other resistances behind its own capacitors and comparators."""
+    config = convert(MapConfig, chip.config)
+    rc = rc_delay(config, comparator_sigma=errors.comparator_sigma)
+    return replace(
+        chip, **through_rc(resistance_ohm, config, chip.seed, rc=rc)._asdict()
+    )

@@ -1,0 +1,177 @@
+"""A trained network at later times and on other chips, as it is or compensated.
+
+Three answers to a chip that has drifted:
+    `none`: nothing is done;
+    `time_scale`: one global factor, the median over the delays, is taken out of all of
+        them (a threshold, a supply or a clock can do that);
+    `readout`: besides, gain and offset of every neuron's score are fitted again on the
+        validation set, on the chip as it is; devices are not touched.
+"""
+
+from dataclasses import replace
+
+import jax
+import numpy as np
+import xarray as xr
+from jaxtyping import Float, Int
+from msgspec import structs
+from scipy.optimize import minimize
+
+from denram.errors import InputError
+from denram.mapping import HardwareMap, aged_map, rescaled, time_scale
+from denram.train._protocol import Params
+from denram.train.prepare import prepare
+from denram.train.run_config import RunConfig
+from denram.train.scoring import score_test, set_logits
+from denram.train.task import TEST, Task
+
+COMPENSATIONS = ("none", "time_scale", "readout")
+_RIDGE = 1e-3  # keeps gain and offset finite where validation is perfect
+
+
+def with_times(
+    result: xr.Dataset,
+    task: Task,
+    config: RunConfig,
+    chip: HardwareMap,
+    params: Params,
+) -> xr.Dataset:
+    """Add `test_accuracy_at_time` (time_s, compensation, draw) to a run's result.
+
+    Args:
+        result: of the run; returned as it is if no times are asked for.
+        task: the run's.
+        config: the run's; `noise.test_times_s` are the times.
+        chip: the run's, at the time it was trained.
+        params: what was learnt.
+    """
+    times = config.noise.test_times_s
+    if not times:
+        return result
+    rows = [over_time(task, config, chip, params, time_s=t) for t in times]
+    values = np.stack([row.accuracy for row in rows])
+    dims = ("time_s", "compensation", "draw")
+    attrs = {"units": "1", "long_name": "test accuracy since programming"}
+    result["test_accuracy_at_time"] = (dims, values, attrs)
+    scales = [row.time_scale for row in rows]
+    result["time_scale"] = ("time_s", scales, {"units": "1"})
+    return result.assign_coords(time_s=list(times), compensation=list(COMPENSATIONS))
+
+
+class AtTime:
+    """Scores at one time.
+
+    Attributes:
+        accuracy: (compensation, draw).
+        time_scale: by which the delays have grown, in the median.
+    """
+
+    def __init__(self, accuracy: np.ndarray, time_scale: float) -> None:
+        self.accuracy = accuracy
+        self.time_scale = time_scale
+
+
+def over_time(
+    task: Task,
+    config: RunConfig,
+    chip: HardwareMap,
+    params: Params,
+    *,
+    time_s: float,
+) -> AtTime:
+    """Test accuracy `time_s` after programming, compensated in each way.
+
+    Raises:
+        InputError: a time before programming.
+    """
+    aged = aged_map(chip, time_s)
+    factor = time_scale(aged, chip)
+    plain, scaled = (
+        replace(
+            task,
+            model=prepare(config, splits=task.splits, chip=one).model,
+        )
+        for one in (aged, rescaled(aged, factor))
+    )
+    rows = [score_test(one, params) for one in (plain, scaled)]
+    rows.append(recalibrated_accuracy(scaled, params))
+    return AtTime(np.stack([np.broadcast_to(r, rows[0].shape) for r in rows]), factor)
+
+
+def with_chips(
+    result: xr.Dataset,
+    task: Task,
+    config: RunConfig,
+    chip: HardwareMap,
+    params: Params,
+) -> xr.Dataset:
+    """Add `test_accuracy_on_chip` (test_chip, draw): the weights moved as they are.
+
+    Raises:
+        InputError: the run's chip was given, so that there is no next one to draw.
+    """
+    first, n = config.map.chip + 1, config.noise.test_chips
+    if not n:
+        return result
+    if chip.config.get("measured"):
+        raise InputError(f"test_chips must be 0 on a measured map, got {n}")
+    rows = []
+    for number in range(first, first + n):
+        moved = structs.replace(
+            config, map=structs.replace(config.map, chip=number), chip_seed=chip.seed
+        )
+        other = prepare(moved, splits=task.splits)
+        rows.append(score_test(other, params))
+    attrs = {"units": "1", "long_name": "test accuracy on chips not trained for"}
+    result["test_accuracy_on_chip"] = (("test_chip", "draw"), np.stack(rows), attrs)
+    return result.assign_coords(test_chip=np.arange(first, first + n))
+
+
+def recalibrated_accuracy(task: Task, params: Params) -> Float[np.ndarray, " draw"]:
+    """Test accuracy of each draw after its own gains and offsets were fitted.
+
+    They are fitted on the validation set, on the very chip that is then tested.
+    """
+    draws, key = task.config.eval_draws, task.key(TEST)
+    if task.config.evaluation == "published":
+        draws, key = 1, jax.random.key(0)
+
+    def of(data):
+        return set_logits(task, params, data, task.test_noise_std, key=key, draws=draws)
+
+    seen, seen_labels = of(task.splits.valid)
+    tested, labels = of(task.splits.test)
+    found = []
+    for fit, test in zip(seen, tested, strict=True):
+        gain, offset = readout(fit, seen_labels)
+        found.append(np.mean((gain * test + offset).argmax(axis=1) == labels))
+    return np.array(found)
+
+
+def readout(
+    scores: Float[np.ndarray, "sample class_"], labels: Int[np.ndarray, " sample"]
+) -> tuple[Float[np.ndarray, " class_"], Float[np.ndarray, " class_"]]:
+    """Gain and offset per neuron that lower the cross entropy, from 1 and 0.
+
+    Args:
+        scores: of the samples to fit on.
+        labels: their classes.
+    """
+    n, n_classes = scores.shape
+    z = scores.astype(np.float64)
+    hot = np.eye(n_classes)[labels]
+
+    def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        gain, offset = flat[:n_classes], flat[n_classes:]
+        a = gain * z + offset
+        a -= a.max(axis=1, keepdims=True)
+        log_p = a - np.log(np.exp(a).sum(axis=1, keepdims=True))
+        pull = np.concatenate([gain - 1.0, offset])
+        error = (np.exp(log_p) - hot) / n
+        slope = np.concatenate([(error * z).sum(axis=0), error.sum(axis=0)])
+        value = -(log_p * hot).sum() / n + _RIDGE * (pull @ pull) / 2
+        return float(value), slope + _RIDGE * pull
+
+    start = np.concatenate([np.ones(n_classes), np.zeros(n_classes)])
+    best = minimize(loss, start, jac=True, method="L-BFGS-B").x
+    return best[:n_classes], best[n_classes:]
