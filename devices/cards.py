@@ -1,107 +1,24 @@
 """Device cards: what is known of a technology, each value with unit and source.
 
 A card is a TOML file. `[card]` names it; every other table `[group.quantity]` holds
-`value`, `unit` (SI), `kind` (measured, published or assumed) and `source`. The groups
-are `hrs` (high-resistance state: delay devices), `lrs` (low-resistance state: weight
-devices), `circuit`, `clock` and `measured` (kept for the record, used by nothing).
+`value`, `unit` (SI), `kind` (measured, published or assumed) and `source`. The groups,
+each of which may be left out, are `hrs` (high-resistance state: delay devices), `lrs`
+(low-resistance state: weight devices), `circuit`, `clock`, `energy` and `measured`
+(kept for the record, used by nothing). `quantities.py` lists what each may hold.
 """
 
-import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, TypedDict
+from typing import Any
 
-from msgspec import Meta
-
-from denram.config import Section, convert, load_toml
-from denram.devices._checks import positive, spread, whole
-from denram.devices.rc import MAX_STEPS, RCDelay
+from denram.config import convert, load_toml
+from denram.devices.faults import StuckFaults
+from denram.devices.quantities import CardFile, ProvenanceRow, Value, rows
+from denram.devices.rc import RCDelay
 from denram.devices.resistance import LognormalResistance
 from denram.errors import InputError
 
 _FOLDER = Path(__file__).parent / "cards"
-_Text = Annotated[str, Meta(min_length=1)]
-
-
-class Quantity(Section, frozen=True):
-    """One value of a card."""
-
-    value: float
-    unit: str
-    kind: Literal["measured", "published", "assumed"]
-    source: _Text
-
-
-class _Head(Section, frozen=True):
-    name: _Text
-    description: _Text
-    licence: _Text
-    source: _Text
-
-
-class _HRS(Section, frozen=True):
-    mean_ohm: Quantity
-    sigma_ln: Quantity
-
-
-class _LRS(Section, frozen=True):
-    g_min_siemens: Quantity | None = None
-    g_max_siemens: Quantity | None = None
-    levels: Quantity | None = None
-    noise_std: Quantity | None = None
-
-
-class _Circuit(Section, frozen=True):
-    capacitance_farad: Quantity
-    threshold_factor: Quantity
-    capacitor_sigma: Quantity
-
-
-class _Clock(Section, frozen=True):
-    timestep_s: Quantity
-    max_delay: Quantity
-
-
-class _Measured(Section, frozen=True):
-    shortest_delay_s: Quantity | None = None
-    longest_delay_s: Quantity | None = None
-
-
-class _CardFile(Section, frozen=True):
-    card: _Head
-    hrs: _HRS
-    circuit: _Circuit
-    clock: _Clock
-    lrs: _LRS = _LRS()
-    measured: _Measured = _Measured()
-
-
-_UNITS = {
-    "mean_ohm": "ohm",
-    "sigma_ln": "1",
-    "g_min_siemens": "siemens",
-    "g_max_siemens": "siemens",
-    "levels": "1",
-    "noise_std": "1",
-    "capacitance_farad": "farad",
-    "threshold_factor": "1",
-    "capacitor_sigma": "1",
-    "timestep_s": "second",
-    "max_delay": "steps",
-    "shortest_delay_s": "second",
-    "longest_delay_s": "second",
-}
-
-
-class ProvenanceRow(NamedTuple):
-    """One value of a card and where it comes from."""
-
-    quantity: str
-    value: float
-    unit: str
-    kind: str
-    source: str
 
 
 @dataclass(frozen=True)
@@ -114,7 +31,8 @@ class DeviceCard:
         licence: of the card's text.
         source: of the card as a whole.
         resistance: law of the delay devices' high-resistance state.
-        rc: the delay element.
+        weight_resistance: law of the weight devices' low-resistance state.
+        rc: the delay element; a spread that the card leaves out is 0 in it.
         timestep_s: simulated time step.
         max_delay: longest delay, in steps.
         g_min_siemens: lowest conductance of a weight device.
@@ -128,10 +46,11 @@ class DeviceCard:
     description: str
     licence: str
     source: str
-    resistance: LognormalResistance
-    rc: RCDelay
-    timestep_s: float
-    max_delay: int
+    resistance: LognormalResistance | None
+    weight_resistance: LognormalResistance | None
+    rc: RCDelay | None
+    timestep_s: float | None
+    max_delay: int | None
     g_min_siemens: float | None
     g_max_siemens: float | None
     levels: int | None
@@ -141,6 +60,11 @@ class DeviceCard:
     def provenance(self) -> tuple[ProvenanceRow, ...]:
         """Every value with its unit, kind (measured, ...) and source."""
         return self.quantities
+
+    def value(self, quantity: str) -> Value | None:
+        """The value of a quantity, such as "hrs.drift_nu"; None if it is unknown."""
+        found = (row.value for row in self.quantities if row.quantity == quantity)
+        return next(found, None)
 
 
 def card_names() -> list[str]:
@@ -152,8 +76,8 @@ def load_card(name_or_path: str | Path) -> DeviceCard:
     """Read a card that ships with the package, or a file (`*.toml`, or a path).
 
     Raises:
-        InputError: no such card or file, an unknown key, another unit than SI, or a
-            value that is out of range.
+        InputError: no such card or file, an unknown key, another unit than SI, a
+            value that is out of range, or one without another that it needs.
     """
     text = str(name_or_path)
     is_path = isinstance(name_or_path, Path) or "/" in text or text.endswith(".toml")
@@ -161,73 +85,70 @@ def load_card(name_or_path: str | Path) -> DeviceCard:
         raise InputError(f"card must be one of {', '.join(card_names())}, got {text!r}")
     values = load_toml(Path(text) if is_path else _FOLDER / f"{text}.toml")
     try:
-        return _card(convert(_CardFile, values))
+        return _card(convert(CardFile, values))
     except InputError as error:
         raise InputError(f"card {text}: {error}") from None
 
 
-def _card(file: _CardFile) -> DeviceCard:
-    rows = tuple(_rows(file))
-    known = {row.quantity.partition(".")[2]: row.value for row in rows}
+def _card(file: CardFile) -> DeviceCard:
+    quantities = tuple(rows(file))
+    known: dict[str, Any] = {row.quantity: row.value for row in quantities}
+    _check_together(known)
     return DeviceCard(
         name=file.card.name,
         description=file.card.description,
         licence=file.card.licence,
         source=file.card.source,
-        resistance=LognormalResistance(known["mean_ohm"], known["sigma_ln"]),
-        rc=RCDelay(
-            known["capacitance_farad"],
-            known["threshold_factor"],
-            known["capacitor_sigma"],
-        ),
-        timestep_s=positive("timestep_s", known["timestep_s"]),
-        max_delay=_whole("max_delay", known["max_delay"], 0),
-        quantities=rows,
-        **_weight_device(known),
+        resistance=_resistance("hrs", known),
+        weight_resistance=_resistance("lrs", known),
+        rc=_rc(known),
+        timestep_s=known.get("clock.timestep_s"),
+        max_delay=_count(known.get("clock.max_delay")),
+        g_min_siemens=known.get("lrs.g_min_siemens"),
+        g_max_siemens=known.get("lrs.g_max_siemens"),
+        levels=_count(known.get("lrs.levels")),
+        noise_std=known.get("lrs.noise_std"),
+        quantities=quantities,
     )
 
 
-def _rows(file: _CardFile) -> Iterator[ProvenanceRow]:
-    """Every quantity that the card gives; its unit and finiteness are checked here."""
-    for group in ("measured", "hrs", "circuit", "clock", "lrs"):
-        section = getattr(file, group)
-        for name in section.__struct_fields__:
-            quantity = getattr(section, name)
-            if quantity is None:
-                continue
-            label, unit = f"{group}.{name}", _UNITS[name]
-            if quantity.unit != unit:
-                raise InputError(f"{label} must be in {unit}, got {quantity.unit!r}")
-            if not math.isfinite(quantity.value):
-                raise InputError(f"{label} must be finite, got {quantity.value}")
-            yield ProvenanceRow(
-                label, quantity.value, unit, quantity.kind, quantity.source
-            )
-
-
-class _WeightDevice(TypedDict):
-    g_min_siemens: float | None
-    g_max_siemens: float | None
-    levels: int | None
-    noise_std: float | None
-
-
-def _weight_device(known: dict[str, float]) -> _WeightDevice:
-    """What the card says of weight devices; unknown stays None."""
-    for name in ("g_min_siemens", "g_max_siemens"):
-        if name in known:
-            positive(name, known[name])
-    g_min, g_max = known.get("g_min_siemens"), known.get("g_max_siemens")
+def _check_together(known: dict[str, Any]) -> None:
+    """What no value says alone."""
+    g_min, g_max = known.get("lrs.g_min_siemens"), known.get("lrs.g_max_siemens")
     if g_min is not None and g_max is not None and g_max <= g_min:
-        raise InputError(f"g_max_siemens must be > g_min_siemens, got {g_max}")
-    levels, noise = known.get("levels"), known.get("noise_std")
-    return _WeightDevice(
-        g_min_siemens=g_min,
-        g_max_siemens=g_max,
-        levels=None if levels is None else _whole("levels", levels, 2),
-        noise_std=None if noise is None else spread("noise_std", noise, 10.0),
+        raise InputError(f"lrs.g_max_siemens must be > g_min_siemens, got {g_max}")
+    for group in ("hrs", "lrs"):
+        names = (f"{group}.stuck_{state}_fraction" for state in ("hrs", "lrs"))
+        fractions = (known.get(name, 0.0) for name in names)
+        try:
+            StuckFaults(*fractions)
+        except InputError as error:
+            raise InputError(f"{group}.stuck {error}") from None
+
+
+def _resistance(group: str, known: dict[str, Any]) -> LognormalResistance | None:
+    pair = _both(known, f"{group}.mean_ohm", f"{group}.sigma_ln")
+    return None if pair is None else LognormalResistance(*pair)
+
+
+def _rc(known: dict[str, Any]) -> RCDelay | None:
+    pair = _both(known, "circuit.capacitance_farad", "circuit.threshold_factor")
+    if pair is None:
+        return None
+    return RCDelay(
+        *pair,
+        capacitor_sigma=known.get("circuit.capacitor_sigma", 0.0),
+        comparator_sigma=known.get("circuit.comparator_sigma", 0.0),
     )
 
 
-def _whole(name: str, value: float, smallest: int) -> int:
-    return whole(name, int(value) if value.is_integer() else value, smallest, MAX_STEPS)
+def _both(known: dict[str, Any], first: str, second: str) -> tuple[Any, Any] | None:
+    """Two values of which neither means anything alone."""
+    if (first in known) != (second in known):
+        given, absent = (first, second) if first in known else (second, first)
+        raise InputError(f"{absent} must be given where {given} is, got nothing")
+    return (known[first], known[second]) if first in known else None
+
+
+def _count(value: float | None) -> int | None:
+    return None if value is None else int(value)

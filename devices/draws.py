@@ -125,21 +125,36 @@ def relative_factor(
         InputError: as `standard_normal`, or sigma out of range.
     """
     spread("sigma", sigma, 0.5)
+    return 1.0 + truncated(shape, sigma, 0.99, seed=seed, stream=stream)
+
+
+def truncated(
+    shape: Shape, sigma: float, reach: float, *, seed: int, stream: Stream
+) -> FloatArray:
+    """`sigma * N`, N standard normal cut where `|sigma N|` reaches `reach` > 0.
+
+    Other arguments and errors as `standard_normal`.
+    """
     u = uniform(shape, seed=seed, stream=stream)
-    cut = ndtr(-0.99 / sigma) if sigma > 0 else 0.0
-    return 1.0 + sigma * ndtri(cut + u * (1.0 - 2.0 * cut))
+    cut = ndtr(-reach / sigma) if sigma > 0 else 0.0
+    return sigma * ndtri(cut + u * (1.0 - 2.0 * cut))
 
 
 def _draw(shape: Shape, seed: int, stream: Stream, law: Law) -> FloatArray:
-    post, pre, tap = _checked_shape(shape)
-    key = _key(seed, stream)
+    post, pre, tap = checked_shape(shape)
+    key = stream_key(seed, stream)
     require_memory(8 * post * pre * tap, f"a draw of {post} x {pre} x {tap} devices")
     out = np.empty((post, pre, tap))
     _kernels.draw(out.reshape(-1), key, (pre, tap), law)
     return out
 
 
-def _checked_shape(shape: Shape) -> Shape:
+def checked_shape(shape: tuple[int, ...]) -> Shape:
+    """The shape (post, pre, tap), if its devices can be addressed.
+
+    Raises:
+        InputError: other axes, or a size that is no whole number in range.
+    """
     if len(shape) != len(_LARGEST_SHAPE):
         raise InputError(f"shape must be (post, pre, tap), got {shape!r}")
     post, pre, tap = (
@@ -149,8 +164,12 @@ def _checked_shape(shape: Shape) -> Shape:
     return post, pre, tap
 
 
-def _key(seed: int, stream: Stream) -> tuple[np.uint32, np.uint32]:
-    """Two encryptions fold seed, role and the three clocks into a key."""
+def stream_key(seed: int, stream: Stream) -> tuple[np.uint32, np.uint32]:
+    """Two encryptions fold seed, role and the three clocks into a key.
+
+    Raises:
+        InputError: a seed or clock out of range.
+    """
     k0 = np.uint32(whole("seed", seed, 0, _LARGEST_WORD))
     k1 = np.uint32(zlib.crc32(stream.role.encode()))
     chip, cycle, read = (

@@ -14,10 +14,11 @@ from denram.devices._checks import (
     spread,
     whole,
 )
-from denram.devices.draws import Stream, relative_factor
+from denram.devices.draws import Shape, Stream, relative_factor, truncated
 from denram.errors import InputError
 
 MAX_STEPS = 2**31 - 1
+MAX_OFFSET_FACTOR = 20.0  # a threshold 2e-9 of the supply below the supply
 
 
 def charge_factor(threshold_volt: float, supply_volt: float) -> float:
@@ -67,6 +68,9 @@ class RCDelay:
         capacitor_sigma: mismatch, the standard deviation of C over its nominal value
             from element to element of a chip, 0 to 0.5; cut alike on both sides so
             that C stays above 0.01 of nominal.
+        comparator_sigma: offset of the comparators, the standard deviation of
+            Vth / Vdd from element to element of a chip, 0 to 0.5; see
+            `threshold_factors`.
 
     Raises:
         InputError: a parameter out of range.
@@ -75,11 +79,18 @@ class RCDelay:
     capacitance_farad: float
     threshold_factor: float = 1.0
     capacitor_sigma: float = 0.0
+    comparator_sigma: float = 0.0
 
     def __post_init__(self) -> None:
         positive("capacitance_farad", self.capacitance_farad)
         positive("threshold_factor", self.threshold_factor)
         spread("capacitor_sigma", self.capacitor_sigma, 0.5)
+        spread("comparator_sigma", self.comparator_sigma, 0.5)
+        if self.comparator_sigma > 0 and self.threshold_factor > MAX_OFFSET_FACTOR:
+            raise InputError(
+                f"threshold_factor must be <= {MAX_OFFSET_FACTOR:g} where"
+                f" comparator_sigma is not 0, got {self.threshold_factor}"
+            )
 
     def delay_s(
         self,
@@ -88,23 +99,67 @@ class RCDelay:
         seed: int | None = None,
         stream: Stream | None = None,
     ) -> FloatArray:
-        """`k R C`, with the capacitors of one chip if there is mismatch.
+        """`k R C`, with the capacitors and comparators of one chip if they differ.
 
         Args:
-            resistance_ohm: R; any shape, (post, pre, tap) if there is mismatch.
-            seed: what the capacitors are drawn from; only needed with mismatch.
-            stream: their role and chip; only needed with mismatch.
+            resistance_ohm: R; any shape, (post, pre, tap) if elements differ.
+            seed: what the elements are drawn from; only needed if they differ.
+            stream: the capacitors' role and chip; only needed if elements differ.
 
         Raises:
             InputError: a resistance that is not finite and > 0, a delay that no float
-                holds, or mismatch without seed and stream.
+                holds, or elements that differ without seed and stream.
         """
         r = positive_array("resistance_ohm", resistance_ohm)
         with np.errstate(over="ignore"):
             delay = self.threshold_factor * self.capacitance_farad * r
         if self.capacitor_sigma > 0:
-            delay *= self._mismatch(r.shape, seed, stream)
+            shape, seed, stream = self._chip(r.shape, seed, stream)
+            delay *= self.capacitor_factors(shape, seed=seed, stream=stream)
+        if self.comparator_sigma > 0:
+            shape, seed, stream = self._chip(r.shape, seed, stream)
+            k = self.threshold_factors(shape, seed=seed, stream=stream)
+            delay *= k / self.threshold_factor
         return non_negative_array("delay_s = k R C", delay)
+
+    def capacitor_factors(
+        self, shape: Shape, *, seed: int, stream: Stream
+    ) -> FloatArray:
+        """Each element's C over its nominal value, (post, pre, tap).
+
+        Args:
+            shape: (post, pre, tap).
+            seed: 0 to 2**32 - 1.
+            stream: the capacitors' role and chip, as `delay_s` is given it.
+
+        Raises:
+            InputError: shape, seed or clock out of range, or too large for the memory.
+        """
+        return relative_factor(shape, self.capacitor_sigma, seed=seed, stream=stream)
+
+    def threshold_factors(
+        self, shape: Shape, *, seed: int, stream: Stream
+    ) -> FloatArray:
+        """Each element's k, (post, pre, tap): `k_i = -ln(1 - ratio_i)`.
+
+        The element charges to the threshold `ratio_i = Vth / Vdd = ratio + sigma N`
+        with `ratio = 1 - exp(-k)`, N normal and sigma `comparator_sigma`. N is cut
+        where |sigma N| reaches 0.99 of the way from the ratio to the nearer of 0 and
+        1, alike on both sides, so that the mean ratio stays the nominal one.
+
+        Arguments and errors as `capacitor_factors`: the same stream, from which the
+        comparators' own role, the capacitors' followed by " comparator", is made.
+        """
+        k = self.threshold_factor
+        if self.comparator_sigma == 0:
+            return np.full(shape, k)
+        own = stream._replace(role=f"{stream.role} comparator")
+        # ln(1 - ratio_i) = -k + ln(1 - x), x = exp(k) sigma N: exact where 1 - ratio
+        # is tiny, and where the ratio is
+        sigma = self.comparator_sigma * math.exp(k)
+        reach = 0.99 * min(math.expm1(k), 1.0)
+        x = truncated(shape, sigma, reach, seed=seed, stream=own)
+        return k - np.log1p(-x)
 
     def resistance_ohm(self, delay_s: ArrayLike) -> FloatArray:
         """The resistance to aim at, `R = t / (k C)`, for a nominal capacitor.
@@ -121,20 +176,20 @@ class RCDelay:
             r = t / (self.threshold_factor * self.capacitance_farad)
         return positive_array("resistance_ohm = t / (k C)", r)
 
-    def _mismatch(
+    def _chip(
         self, shape: tuple[int, ...], seed: int | None, stream: Stream | None
-    ) -> FloatArray:
+    ) -> tuple[Shape, int, Stream]:
+        """The devices' shape and what their elements are drawn from, all given."""
         if seed is None or stream is None:
+            name = "capacitor" if self.capacitor_sigma > 0 else "comparator"
             raise InputError(
-                "seed and stream must be given where capacitor_sigma is not 0,"
-                f" got {self.capacitor_sigma}"
+                f"seed and stream must be given where {name}_sigma is not 0,"
+                f" got {getattr(self, f'{name}_sigma')}"
             )
         if len(shape) != 3:
             raise InputError(f"resistance_ohm must be (post, pre, tap), got {shape}")
         post, pre, tap = shape
-        return relative_factor(
-            (post, pre, tap), self.capacitor_sigma, seed=seed, stream=stream
-        )
+        return (post, pre, tap), seed, stream
 
 
 def delay_steps(

@@ -13,6 +13,7 @@ exactly the counters that make its draw a fresh one:
 
 from dataclasses import dataclass
 
+from denram.devices._arrays import Array, namespace, truncated_normal
 from denram.devices._checks import FloatArray, positive_array, spread
 from denram.devices.draws import (
     MAX_SIGMA_LN,
@@ -24,6 +25,7 @@ from denram.devices.draws import (
 from denram.errors import InputError
 
 MAX_SIGMA_RELATIVE = 0.5
+_REACH = 0.99  # of the conductance, as in `relative_factor`
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,22 @@ class ReadNoise:
         shape, r = _devices(resistance_ohm)
         stream = Stream(f"{self.population} read-noise", chip, cycle, read)
         return r / relative_factor(shape, self.sigma_relative, seed=seed, stream=stream)
+
+
+def read_factor(z: Array, sigma_relative: Array) -> Array:
+    """`1 + sigma_relative * N`: what one read multiplies a conductance by.
+
+    The law of `ReadNoise` as a pure function: N is the draw `z`, truncated alike on
+    both sides so that the factor stays between 0.01 and 1.99. Nothing is checked.
+
+    Args:
+        z: standard normals, any shape, NumPy or JAX.
+        sigma_relative: standard deviation before truncation, 0 to 0.5; may be traced.
+    """
+    xp = namespace(z)
+    sigma = xp.asarray(sigma_relative, dtype=z.dtype)
+    reach = _REACH / xp.where(sigma > 0, sigma, 1.0)
+    return 1.0 + sigma * truncated_normal(z, -reach, reach)
 
 
 def _devices(resistance_ohm: FloatArray) -> tuple[Shape, FloatArray]:
