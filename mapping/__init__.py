@@ -24,6 +24,10 @@ from denram.mapping.report import MapReport as MapReport
 from denram.mapping.report import map_report as map_report
 from denram.mapping.store import open_map as open_map
 from denram.mapping.store import save_map as save_map
+from denram.mapping.support import EFFECTS as EFFECTS
+from denram.mapping.support import Effect as Effect
+from denram.mapping.support import support_rows as support_rows
+from denram.mapping.survey import survey as survey
 from denram.mapping.waste import Waste as Waste
 from denram.mapping.waste import stride_dead_inputs as stride_dead_inputs
 from denram.mapping.waste import trailing_inputs as trailing_inputs

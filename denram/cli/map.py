@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from denram.cli import _screen as screen
-from denram.cli._options import choice, number, run, settings, version
+from denram.cli._map_pages import print_support, print_survey
+from denram.cli._options import choice, number, pairs, run, settings, version
 from denram.config import (
     Count,
     Index,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from denram.devices import DeviceCard
-    from denram.mapping import HardwareMap, MapConfig, MapReport
+    from denram.mapping import ErrorConfig, HardwareMap, MapConfig, MapReport
 
 # the preset whose data thin the 700 channels of SHD by a stride
 _STRIDE_PRESET = "denram-2024"
@@ -91,7 +92,27 @@ class Around(Section, frozen=True):
 @number(
     "--n_steps", Count, "Input window, steps, for the wasted synapses.", default=150
 )
+@number("--chips", Count, "Chips to report on.", default=1)
+@click.option(
+    "--times", metavar="S,S,...", help="Times since programming to report on, s."
+)
 @number("--dead_inputs", Index, "How many of the last channels never spike.")
+@click.option(
+    "--set",
+    "others",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="A device error, such as delay_programming_sigma=0.1; repeatable. See"
+    " --support.",
+)
+@click.option(
+    "--support",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=lambda ctx, _, asked: print_support(ctx) if asked else None,
+    help="Say which device effect acts where, and leave.",
+)
 @click.option("--out", metavar="FOLDER", help="Folder to write; must not exist yet.")
 @click.option("--json", "json_file", metavar="FILE", help="Also write the report here.")
 @version()
@@ -105,6 +126,9 @@ def command(  # noqa: PLR0917 - click passes by keyword
     noise_std: float | None,
     n_steps: int | None,
     dead_inputs: int | None,
+    chips: int | None,
+    times: str | None,
+    others: tuple[str, ...],
     out: str | None,
     json_file: str | None,
     **flags: Any,
@@ -118,26 +142,38 @@ def command(  # noqa: PLR0917 - click passes by keyword
         _refuse_options(ctx)
         return
     from denram.devices import load_card
-    from denram.mapping import MapConfig, build_map, card_settings, map_report
+    from denram.mapping import (
+        ErrorConfig,
+        MapConfig,
+        build_map,
+        card_settings,
+        map_report,
+    )
     from denram.storage import write_text
 
     device_card = load_card(card)
     brought = card_settings(device_card)
+    noise = _pop(brought, "noise_std")
+    errors_of_card = {k: brought.pop(k) for k in list(brought) if k in _error_keys()}
     layers = settings(
-        card={"noise": _pop(brought, "noise_std"), "map": brought},
+        card={"noise": noise, "map": brought, "errors": errors_of_card},
         preset=preset,
         config_file=config_file,
         flags={
             "seed": seed,
             "data": {"n_steps": n_steps},
             "noise": {"noise_std": noise_std},
+            "errors": pairs(others),
             "map": flags,
         },
     )
     config, around = convert(MapConfig, layers["map"]), _around(layers)
-    folder = _folder(out, config, around)
+    errors = convert(ErrorConfig, layers.get("errors", {}))
+    folder = _folder(out, config, around, errors)
     json_path = None if json_file is None else _new_file(json_file, folder)
-    chip = build_map(config, seed=around.seed, noise_std=around.noise_std)
+    chip = build_map(
+        config, seed=around.seed, noise_std=around.noise_std, errors=errors
+    )
     dead = _dead_inputs(config.n_in, preset, dead_inputs)
     report = map_report(chip, n_steps=around.n_steps, dead_inputs=dead)
     _write(folder, chip, report, dead)
@@ -145,7 +181,10 @@ def command(  # noqa: PLR0917 - click passes by keyword
         write_text(json_path, _as_json(report))
     page = screen.console()
     _print_report(page, chip, report)
-    _print_origin(page, as_dict(config) | as_dict(around), device_card)
+    held = as_dict(config) | as_dict(around) | as_dict(errors)
+    _print_origin(page, held, device_card)
+    if chips is not None or times is not None:
+        print_survey(page, config, errors, around, chips or 1, times, dead)
     screen.line(page, f"\nWrote  {folder}  (map.zarr, map.png, report.json)")
     screen.line(page, f"Next   denram-train --map {folder}", style="bold")
 
@@ -176,12 +215,22 @@ def _around(layers: dict[str, Any]) -> Around:
     return convert(Around, found)
 
 
-def _folder(out: str | None, config: "MapConfig", around: Around) -> Path:
+def _error_keys() -> frozenset[str]:
+    from denram.mapping import ErrorConfig
+
+    return frozenset(ErrorConfig.__struct_fields__)
+
+
+def _folder(
+    out: str | None, config: "MapConfig", around: Around, errors: "ErrorConfig"
+) -> Path:
     from denram.storage import output_path, safe_name
 
     if out is None:
         size = f"{config.n_in}x{config.n_delays}"
         record = {"map": as_dict(config), **as_dict(around)}
+        if as_dict(errors) != as_dict(type(errors)()):
+            record["errors"] = as_dict(errors)
         name = (
             f"{size}-{config.delay_distribution}-seed{around.seed}"
             f"-{fingerprint(record)[:8]}"
@@ -302,7 +351,8 @@ def _print_origin(out: "Console", held: dict[str, Any], card: "DeviceCard") -> N
     for row in card.provenance():
         key = CARD_KEYS.get(row.quantity, row.quantity)
         value = held.get(key, row.value)
-        shown = f"{key} = {value:g} {'' if row.unit == '1' else row.unit}".rstrip()
+        told = f"{len(value)} values" if isinstance(value, tuple) else f"{value:g}"
+        shown = f"{key} = {told} {'' if row.unit == '1' else row.unit}".rstrip()
         told = f"{row.kind}: {row.source.removeprefix(f'{row.kind}: ')}"
         told = told if value == row.value else "set for this map"
         screen.line(out, f"  {shown}  ({told})")

@@ -12,6 +12,7 @@ import click
 
 from denram.cli import _screen as screen
 from denram.cli._options import choice, given, number, pairs, run, version
+from denram.cli._train_chips import train_chips
 from denram.config import (
     Count,
     Index,
@@ -89,6 +90,9 @@ CONTROL = "without-delays"
     default=None,
     help="Also train the same synapses without delays.  [default: on synthetic data]",
 )
+@number(
+    "--chips", Count, "Train on so many chips of the series, each in its own folder."
+)
 @click.option("--out", metavar="FOLDER", help="Folder of the run.")
 @click.option(
     "--resume",
@@ -104,6 +108,7 @@ def command(
     config_file: str | None,
     others: tuple[str, ...],
     control: bool | None,
+    chips: int | None,
     out: str | None,
     resume: bool,
     **flags: Any,
@@ -132,6 +137,12 @@ def command(
     folder = named if out is None else output_path(out, "--out")
     page = screen.console()
     _announce(page, config, folder)
+    if chips is not None and chips > 1:
+        if map_path is not None or control:
+            other = "--map" if map_path is not None else "--control"
+            raise InputError(f"--chips must not be given with {other}, got {chips}")
+        train_chips(page, config, folder, chips, resume=resume)
+        return
     if control is None and (folder / RUN).exists():  # as when it was trained
         control = (folder / CONTROL).exists()
     elif control is None:
@@ -160,10 +171,12 @@ def _config(
     resume: bool,
 ) -> "tuple[HardwareMap | None, RunConfig]":
     """The run's settings, and its chip where one was given."""
+    from dataclasses import replace as dataclass_replace
+
     from msgspec.structs import replace
 
     from denram.devices import load_card
-    from denram.mapping import MapConfig, card_settings, open_map
+    from denram.mapping import ErrorConfig, MapConfig, card_settings, open_map
     from denram.train import resolve
     from denram.train.run_config import from_dict, nested
 
@@ -183,6 +196,7 @@ def _config(
                     f"{key} is fixed by --map ({fixed[key]}), got {settings[key]}"
                 )
         brought |= {"noise_std": chip.noise_std}
+        brought |= _of_weights(chip)
     config = resolve(
         settings,
         preset=preset,
@@ -190,8 +204,27 @@ def _config(
         card=brought,
     )
     if chip is not None:
-        config = replace(config, map=convert(MapConfig, fixed))
+        errors = as_dict(config.errors)
+        wanted = {k: v for k, v in errors.items() if k.startswith("weight_")}
+        held = as_dict(convert(ErrorConfig, chip.errors))
+        for key in settings.keys() & (held.keys() - wanted.keys()):
+            if errors[key] != held[key]:
+                raise InputError(
+                    f"{key} is fixed by --map ({held[key]}), got {settings[key]}"
+                )
+        held |= wanted
+        chip = dataclass_replace(chip, errors=held)
+        config = replace(
+            config,
+            map=convert(MapConfig, fixed),
+            errors=convert(ErrorConfig, held),
+        )
     return chip, config
+
+
+def _of_weights(chip: "HardwareMap") -> dict[str, Any]:
+    """Errors of weight devices that a map brings along; a run may set others."""
+    return {k: v for k, v in chip.errors.items() if k.startswith("weight_")}
 
 
 def _saved(out: str | None) -> "RunConfig":

@@ -347,7 +347,7 @@ class EventScorer:
             x,
             timestep_s=self.chip.timestep_s,
             max_delay=self.chip.max_delay,
-            decay=np.asarray(self.model.neuron.decay),
+            decay=np.asarray(self.model.neuron.alpha),
             n_steps=self.model.transform.n_steps,
             jitter_sigma=self.errors.delay_read_noise,
             dead_time=self.errors.dead_time,

@@ -1,0 +1,96 @@
+"""Pages of `denram-map` beside the report of one chip."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from denram.cli import _screen as screen
+from denram.cli._options import Number
+from denram.config import NonNegative
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from rich.console import Console
+
+    from denram.mapping import ErrorConfig, MapConfig
+
+
+def print_support(ctx: click.Context) -> None:
+    """The support matrix, generated from the code."""
+    from denram.mapping import support_rows
+
+    page = screen.console()
+    screen.heading(page, "Which device effect acts where")
+    rows = support_rows()
+    columns = (
+        "",
+        *(f"{r} {p}" for r in ("delay", "weight") for p in ("train", "test")),
+    )
+    screen.table(page, (*columns, "drawn per"), [row[:-1] for row in rows])
+    for line in (
+        "map: through the map's delays; fixed: as the chip was made; mean: by its mean",
+        "over spikes; no: not there; -: has no meaning.",
+        "Settings, by --set (* is delay_ or weight_; see denram.mapping.ErrorConfig):",
+    ):
+        screen.line(page, line)
+    for row in rows:
+        screen.line(page, f"  {row[0]:<26}{row[-1]}")
+    ctx.exit()
+
+
+def _times(text: str | None) -> list[float]:
+    """Ascending numbers between commas.
+
+    Raises:
+        InputError: a text that is none.
+    """
+    if text is None:
+        return [0.0]
+    option = click.Option(["--times"])
+    kind = Number(NonNegative)
+    return sorted({float(kind.convert(t, option, None)) for t in text.split(",")})
+
+
+def print_survey(  # noqa: PLR0917
+    page: "Console",
+    config: "MapConfig",
+    errors: "ErrorConfig",
+    around: Any,
+    n_chips: int,
+    times: str | None,
+    dead: "NDArray[np.bool_]",
+) -> None:
+    """Waste over chips and time; mean, least and most over the chips."""
+    from denram.mapping import survey
+
+    found = survey(
+        config,
+        errors,
+        seed=around.seed,
+        n_steps=around.n_steps,
+        n_chips=n_chips,
+        times_s=_times(times),
+        dead_inputs=dead,
+    )
+    first = int(found["chip"][0])
+    detail = f"% of synapses; {n_chips} from chip {first} on, seed {around.seed}"
+    screen.heading(page, "Over chips and time", detail)
+    names = ("wasted", "silent", "moved")
+    columns = ["since programming", *names, "least wasted", "most wasted", "mean delay"]
+    rows = []
+    for time_s in found["time_s"].values:
+        at = found.sel(time_s=time_s)
+        means = [f"{100 * float(at[name].mean()):.2f}" for name in names]
+        ends = [100 * float(f(at["wasted"].values)) for f in (min, max)]
+        rows.append(
+            [
+                screen.si(float(time_s), "s", 3),
+                *means,
+                *(f"{end:.2f}" for end in ends),
+                screen.si(float(at["mean_delay_s"].mean()), "s"),
+            ]
+        )
+    screen.table(page, columns, rows)
+    screen.line(page, "silent: the device never conducts; moved: by a step or more")
+    screen.line(page, "from the same chip without device errors")
