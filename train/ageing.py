@@ -55,7 +55,8 @@ def with_times(
     result["test_accuracy_at_time"] = (dims, values, attrs)
     scales = [row.time_scale for row in rows]
     result["time_scale"] = ("time_s", scales, {"units": "1"})
-    return result.assign_coords(time_s=list(times), compensation=list(COMPENSATIONS))
+    names = np.array(COMPENSATIONS, dtype=object)  # zarr knows text of any length only
+    return result.assign_coords(time_s=list(times), compensation=names)
 
 
 class AtTime:
@@ -87,11 +88,11 @@ def over_time(
     aged = aged_map(chip, time_s)
     factor = time_scale(aged, chip)
     plain, scaled = (
-        replace(
-            task,
-            model=prepare(config, splits=task.splits, chip=one).model,
+        replace(task, model=later.model, events=later.events)
+        for later in (
+            prepare(config, splits=task.splits, chip=one)
+            for one in (aged, rescaled(aged, factor))
         )
-        for one in (aged, rescaled(aged, factor))
     )
     rows = [score_test(one, params) for one in (plain, scaled)]
     rows.append(recalibrated_accuracy(scaled, params))
