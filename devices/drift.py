@@ -4,10 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from denram.devices._arrays import Array, known, namespace
-from denram.devices._checks import non_negative_array, positive, spread
+from denram.devices._checks import non_negative_array, numbers, positive, spread
 from denram.devices.draws import MAX_SIGMA_LN
 from denram.errors import InputError
 
@@ -77,7 +75,7 @@ class LogTimeDrift:
 
 
 def _refuse_the_past(time_s: Any) -> None:
-    t = np.asarray(time_s, dtype=np.float64)
+    t = numbers("time_s", time_s)
     if (t < 0).any():
         raise InputError(
             f"time_s must be >= 0 (no times before programming), got {t.min()}"
