@@ -25,7 +25,7 @@ most 7.7e-6, and |N| stays below 4.33.
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int, Num
+from jaxtyping import Float, Int, Shaped
 from numpy.typing import ArrayLike, NDArray
 
 from denram.devices import delay_steps
@@ -38,7 +38,7 @@ _LARGEST_WORD = 2**32 - 1
 
 
 def event_currents(
-    spikes: Num[np.ndarray, "time batch pre"],
+    spikes: Shaped[np.ndarray, "time batch pre"],
     weights: Float[np.ndarray, "post pre tap"],
     delay_s: Float[np.ndarray, "post pre tap"],
     *,
@@ -86,7 +86,7 @@ def event_predictions(
     weights: Float[np.ndarray, "post pre tap"],
     bias: Float[np.ndarray, " post"],
     delay_s: Float[np.ndarray, "post pre tap"],
-    spikes: Num[np.ndarray, "time batch pre"],
+    spikes: Shaped[np.ndarray, "time batch pre"],
     *,
     timestep_s: float,
     max_delay: int,
