@@ -7,6 +7,13 @@ NETWORK, NOISE, SEED, DRAW, EPOCH = "network", "noise_std", "seed", "draw", "epo
 FIG4D = (NETWORK, NOISE, SEED)  # its axes
 TEST, VALID, CLEAN = "test_accuracy", "valid_accuracy", "test_accuracy_without_noise"
 TEST_AT, TEST_LEVEL = "test_accuracy_at", "scored_noise_std"
+TEST_TIME, TIME, COMPENSATION = (
+    "test_accuracy_at_time",
+    "test_time_s",
+    "compensation",
+)
+TEST_CHIP, CHIP = "test_accuracy_on_chip", "test_chip"
+TIME_SCALE = "time_scale"
 BEST, EPOCHS, CONFUSION = "best_epoch", "n_epochs", "confusion"
 PER_EPOCH = "epoch_"  # prefix of curves
 DATASET, PROTOCOL = "dataset_name", "protocol"
@@ -18,6 +25,7 @@ PROVENANCE = "provenance"  # group beside the results: what differs from run to 
 RECORD, WALL = "record", "wall_s"
 
 UNITS = {
+    "time_s": "s",
     "r_mu": "ohm",
     "cap": "F",
     "tau_mem": "s",

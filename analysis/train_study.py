@@ -16,6 +16,7 @@ from denram.analysis.study import Layout, Values, Variable
 from denram.config import fingerprint
 from denram.errors import InputError
 from denram.train import FAMILIES, RunConfig, Watch, resolve, reuse_memory, run_together
+from denram.train.ageing import COMPENSATIONS
 from denram.train.data import Splits, load
 
 # one program's memory, so that how cells are grouped does not depend on the machine
@@ -42,18 +43,28 @@ class TrainStudy:
     def layout(self, configs: Iterable[RunConfig]) -> Layout:
         """Room for the longest training, the most draws and all test levels."""
         n_epochs = n_draws = n_classes = 1
-        levels: tuple[float, ...] | None = None
+        scored: dict[str, tuple[float, ...]] = {}
         for config in configs:
             published = config.fit.evaluation == "published"
             n_epochs = max(n_epochs, config.fit.nb_epochs)
             n_draws = max(n_draws, 1 if published else config.fit.eval_draws)
             n_classes = max(n_classes, config.map.n_out)
-            own = config.noise.test_noise_levels
-            if levels not in (None, own):
-                raise InputError("test_noise_levels must be the same in every cell")
-            levels = own
-        variables = _variables(n_epochs, n_draws, n_classes, len(levels or ()))
-        coords = {schema.TEST_LEVEL: levels} if levels else {}
+            for key, own in _scored(config).items():
+                if scored.setdefault(key, own) != own:
+                    raise InputError(f"{key} must be the same in every cell")
+        variables = _variables(n_epochs, n_draws, n_classes)
+        coords: dict[str, Any] = {}
+        for key, values in scored.items():
+            if values:
+                name, dims, labels = _FURTHER[key]
+                coords |= {dims[0]: values, **labels}
+                shape = (len(values), *map(len, labels.values()), n_draws)
+                text = f"test accuracy at further {key.removeprefix('test_')}"
+                variables[name] = Variable((*dims, schema.DRAW), shape, text=text)
+        if schema.TIME in coords:
+            text = "by which the delays have grown, in the median"
+            shape = (len(coords[schema.TIME]),)
+            variables[schema.TIME_SCALE] = Variable((schema.TIME,), shape, text=text)
         return Layout(variables, coords)
 
     def kin(self, config: RunConfig) -> str:
@@ -124,7 +135,10 @@ class TrainStudy:
         steps = (n_train - n_valid) / fit.batch_size * fit.nb_epochs
         # a forward pass is about a third of a step
         seen = n_valid * fit.valid_draws * fit.nb_epochs
-        seen += n_test * fit.eval_draws * (1 + len(config.noise.test_noise_levels))
+        more = {key: len(values) for key, values in _scored(config).items()}
+        passes = 1 + more["test_noise_levels"] + more["test_chips"]
+        passes += len(COMPENSATIONS) * more["test_times_s"]
+        seen += n_test * fit.eval_draws * passes
         steps += seen / fit.batch_size / 3
         return _OVERHEAD * steps * work / self._products_per_s
 
@@ -165,9 +179,29 @@ def _sample_counts(config: RunConfig) -> tuple[int, int]:
     return 8156, 2264  # SHD's own
 
 
-def _variables(
-    n_epochs: int, n_draws: int, n_classes: int, n_levels: int
-) -> dict[str, Variable]:
+# setting to result, its dimensions within a cell, and labels besides the setting's own
+_FURTHER: Mapping[str, tuple[str, tuple[str, ...], dict[str, tuple[str, ...]]]] = {
+    "test_noise_levels": (schema.TEST_AT, (schema.TEST_LEVEL,), {}),
+    "test_times_s": (
+        schema.TEST_TIME,
+        (schema.TIME, schema.COMPENSATION),
+        {schema.COMPENSATION: COMPENSATIONS},
+    ),
+    "test_chips": (schema.TEST_CHIP, (schema.CHIP,), {}),
+}
+
+
+def _scored(config: RunConfig) -> dict[str, tuple[float, ...]]:
+    """At what else the test set is scored."""
+    noise, first = config.noise, config.map.chip + 1
+    return {
+        "test_noise_levels": noise.test_noise_levels,
+        "test_times_s": noise.test_times_s,
+        "test_chips": tuple(range(first, first + noise.test_chips)),
+    }
+
+
+def _variables(n_epochs: int, n_draws: int, n_classes: int) -> dict[str, Variable]:
     shares = {
         schema.VALID: "best validation accuracy, under the training noise",
         schema.CLEAN: "test accuracy with the noise switched off",
@@ -193,12 +227,6 @@ def _variables(
         fill=-1,
         text="test samples, summed over noise draws; -1 for classes that are not there",
     )
-    if n_levels:
-        variables[schema.TEST_AT] = Variable(
-            (schema.TEST_LEVEL, schema.DRAW),
-            (n_levels, n_draws),
-            text="test accuracy at further noise levels",
-        )
     for name in (schema.DATASET, schema.PROTOCOL):
         text = name.replace("_", " ")
         variables[name] = Variable(dtype=str, fill="", text=text)
@@ -220,6 +248,7 @@ def _values(result: xr.Dataset) -> Values:
     }
     for name in _CURVES:
         values[f"{schema.PER_EPOCH}{name}"] = result[name].values
-    if "test_accuracy_at" in result:
-        values[schema.TEST_AT] = result["test_accuracy_at"].values
+    for name in (schema.TEST_AT, schema.TEST_TIME, schema.TEST_CHIP, schema.TIME_SCALE):
+        if name in result:
+            values[name] = result[name].values
     return values

@@ -17,6 +17,7 @@ from denram.mapping.constraints import card_settings as card_settings
 from denram.mapping.errors import ErrorConfig as ErrorConfig
 from denram.mapping.errors import drift_law as drift_law
 from denram.mapping.errors import programming_law as programming_law
+from denram.mapping.errors import without_delay_errors as without_delay_errors
 from denram.mapping.hardware_map import HardwareMap as HardwareMap
 from denram.mapping.hardware_map import build_map as build_map
 from denram.mapping.histograms import map_histograms as map_histograms

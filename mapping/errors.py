@@ -9,6 +9,7 @@ drift, temperature, read noise. `denram-map --support` says where each one acts.
 from typing import Annotated, Literal
 
 from msgspec import Meta
+from msgspec.structs import replace
 
 from denram.config import Fraction, Index, NonNegative, Positive, Section
 from denram.devices import (
@@ -70,6 +71,9 @@ class ErrorConfig(Section, frozen=True):
         reference_kelvin: temperature at which its devices were programmed.
         comparator_sigma: spread of the comparators' threshold over the supply.
         dead_time: a delay element loses spikes while its capacitor charges.
+        train_on_targets: train against the delays that were aimed at, and test on
+            those obtained; else delays are programmed and measured first, and the
+            weights are trained against them (co-programming).
     """
 
     delay_programming: Kind = "none"
@@ -105,6 +109,7 @@ class ErrorConfig(Section, frozen=True):
     reference_kelvin: Positive = 300.0
     comparator_sigma: Relative = 0.0
     dead_time: bool = False
+    train_on_targets: bool = False
 
 
 IDEAL = ErrorConfig()
@@ -145,3 +150,13 @@ def drift_law(errors: ErrorConfig, role: Role) -> LogTimeDrift:
         relaxation_power=getattr(errors, f"{role}_relaxation_power"),
         start_s=errors.drift_start_s,
     )
+
+
+def without_delay_errors(errors: ErrorConfig) -> ErrorConfig:
+    """The same weight devices behind delays that are what was aimed at."""
+    ideal = {
+        name: getattr(IDEAL, name)
+        for name in ErrorConfig.__struct_fields__
+        if name.startswith("delay_") or name in {"comparator_sigma", "dead_time"}
+    }
+    return replace(errors, **ideal)

@@ -36,7 +36,7 @@ def with_times(
     chip: HardwareMap,
     params: Params,
 ) -> xr.Dataset:
-    """Add `test_accuracy_at_time` (time_s, compensation, draw) to a run's result.
+    """Add `test_accuracy_at_time` (test_time_s, compensation, draw) to a run's result.
 
     Args:
         result: of the run; returned as it is if no times are asked for.
@@ -50,13 +50,13 @@ def with_times(
         return result
     rows = [over_time(task, config, chip, params, time_s=t) for t in times]
     values = np.stack([row.accuracy for row in rows])
-    dims = ("time_s", "compensation", "draw")
+    dims = ("test_time_s", "compensation", "draw")
     attrs = {"units": "1", "long_name": "test accuracy since programming"}
     result["test_accuracy_at_time"] = (dims, values, attrs)
     scales = [row.time_scale for row in rows]
-    result["time_scale"] = ("time_s", scales, {"units": "1"})
+    result["time_scale"] = ("test_time_s", scales, {"units": "1"})
     names = np.array(COMPENSATIONS, dtype=object)  # zarr knows text of any length only
-    return result.assign_coords(time_s=list(times), compensation=names)
+    return result.assign_coords(test_time_s=list(times), compensation=names)
 
 
 class AtTime:
@@ -85,12 +85,15 @@ def over_time(
     Raises:
         InputError: a time before programming.
     """
+    task = task.deployed or task
     aged = aged_map(chip, time_s)
     factor = time_scale(aged, chip)
+    tested = structs.replace(config.errors, train_on_targets=False)
+    on_chip = structs.replace(config, errors=tested)
     plain, scaled = (
         replace(task, model=later.model, events=later.events)
         for later in (
-            prepare(config, splits=task.splits, chip=one)
+            prepare(on_chip, splits=task.splits, chip=one)
             for one in (aged, rescaled(aged, factor))
         )
     )

@@ -1,9 +1,12 @@
 """A configuration to a task: data loaded, chip drawn, network put on it."""
 
+from dataclasses import replace
+
 import numpy as np
 
+from denram.config import as_dict
 from denram.errors import InputError
-from denram.mapping import HardwareMap, build_map
+from denram.mapping import HardwareMap, build_map, without_delay_errors
 from denram.train.data import Splits, load
 from denram.train.models import FAMILIES
 from denram.train.run_config import RunConfig
@@ -29,7 +32,6 @@ def prepare(
         InputError: the data cannot be had, the map does not fit, or the run would not
             fit in memory.
     """
-    family = FAMILIES[config.model]
     if splits is None:
         splits = load(
             config.data,
@@ -38,6 +40,33 @@ def prepare(
             seed=config.seed,
         )
     chip = chip or drawn_chip(config)
+    if not config.errors.train_on_targets:
+        return _on_chip(config, splits, chip, members)
+    meant = targets(config, chip)
+    task = _on_chip(config, splits, meant, members)
+    return replace(task, deployed=_on_chip(config, splits, chip, members))
+
+
+def targets(config: RunConfig, chip: HardwareMap) -> HardwareMap:
+    """The chip as it was meant to be: delays before any device error.
+
+    Raises:
+        InputError: the chip was measured, so that only what was obtained is known.
+    """
+    if chip.config != as_dict(config.map):
+        raise InputError("train_on_targets must be off where a map is given, got True")
+    return build_map(
+        config.map,
+        seed=chip.seed,
+        noise_std=chip.noise_std,
+        errors=without_delay_errors(config.errors),
+    )
+
+
+def _on_chip(
+    config: RunConfig, splits: Splits, chip: HardwareMap, members: int
+) -> Task:
+    family = FAMILIES[config.model]
     if splits.train.n_classes > chip.delay_steps.shape[0]:
         raise InputError(
             f"n_out must be >= the number of classes ({splits.train.n_classes}),"

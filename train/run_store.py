@@ -37,7 +37,7 @@ def run_result(task: Task, config: RunConfig, state: FitState) -> xr.Dataset:
         dataset=task.splits.name,
         n_classes=task.splits.test.n_classes,
     )
-    ideal = replace(task, model=task.model.ideal(), events=None)
+    ideal = replace(task, model=task.model.ideal(), events=None, deployed=None)
     clean = score_test(ideal, state.best_params, noise_std=0.0)[0]
     result.attrs["test_accuracy_without_noise"] = float(clean)
     levels = config.noise.test_noise_levels

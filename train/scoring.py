@@ -121,6 +121,7 @@ def logits_test(
         params: what was learnt.
         noise_std: level of the noise; None for the task's own test level.
     """
+    task = task.deployed or task
     published = task.config.evaluation == "published"
     level = task.test_noise_std if noise_std is None else noise_std
     key = jax.random.key(_PUBLISHED_TEST_SEED) if published else task.key(TEST)

@@ -66,6 +66,7 @@ class FitConfig(Section, frozen=True):
 class Task:
     """What a run begins with and keeps: model, parameters, data, settings, keys.
 
+    `deployed` is the same run on the chip that is tested, where another was trained on.
     `events` scores the test set where the model's own forward pass cannot. `chip` names
     the chip beside the seed: its noise is its own. The first chip of a
     run's own seed has no name.
@@ -80,6 +81,7 @@ class Task:
     seed: int
     chip: tuple[int, ...] = ()
     events: EventScorer | None = None
+    deployed: "Task | None" = None
 
     @property
     def order_seed(self) -> int:

@@ -5,6 +5,7 @@ import sys
 import click
 
 from denram.cli._options import run, version
+from denram.cli.chips import coprogram, drift, yield_
 from denram.cli.compare import compare
 from denram.cli.explore import explore
 from denram.cli.fig4d import fig4d
@@ -17,7 +18,17 @@ def command() -> None:
     """Run what is missing of a sweep, look at it, check it, compare it."""
 
 
-for _subcommand in (fig4d, sweep, explore, compare, verify, pack):
+for _subcommand in (
+    fig4d,
+    yield_,
+    drift,
+    coprogram,
+    sweep,
+    explore,
+    compare,
+    verify,
+    pack,
+):
     command.add_command(_subcommand)
 
 

@@ -1,0 +1,346 @@
+"""`denram-analyze yield`, `drift` and `coprogram`: many chips, and time."""
+
+import csv
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from denram.cli import _screen as screen
+from denram.cli._cells import run_options
+from denram.cli._options import Number, choice, given, number, pairs
+from denram.cli.sweep import run_cells
+from denram.config import Count, NonNegative, Seed, fingerprint, preset_names
+from denram.errors import InputError
+from denram.storage import output_path, replacing
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.figure import Figure
+    from rich.console import Console
+
+    from denram.analysis import Grid
+
+F = TypeVar("F", bound=Callable[..., Any])
+AGAINST = (
+    "r_std",
+    "delay_programming",
+    "weight_programming",
+    "delay_stuck",
+    "weight_stuck",
+)
+
+
+def _chip_options(n_chips: int) -> Callable[[F], F]:
+    """What the three commands share, with their usual number of chips."""
+
+    def add(command: F) -> F:
+        for option in reversed(
+            [
+                choice("--dataset", ("synthetic", "shd"), "Data.", default="synthetic"),
+                click.option("--data_dir", metavar="FOLDER", help="Where they lie."),
+                number("--chips", Count, "Chips per point.", default=n_chips),
+                number("--seed", Seed, "Initial weights, batches.", default=42),
+                number("--nb_epochs", Count, "Most epochs of each run."),
+                click.option("--card", help="Device card: a name or a TOML file."),
+                choice("--preset", preset_names(), "Shipped settings."),
+                click.option(
+                    "--set",
+                    "others",
+                    metavar="KEY=VALUE",
+                    multiple=True,
+                    help="Any other setting.",
+                ),
+                click.option("--store", metavar="STORE", help="Draw this sweep again."),
+                run_options,
+            ]
+        ):
+            command = option(command)
+        return command
+
+    return add
+
+
+@click.command(name="yield")
+@click.option(
+    "--against",
+    type=click.Choice(AGAINST),
+    default="weight_programming",
+    show_default=True,
+    help="The effect along the axis.",
+)
+@click.option("--values", metavar="X,X,...", help="Its values.")
+@click.option(
+    "--spec",
+    metavar="P,P,...",
+    default="70,80",
+    show_default=True,
+    help="Test accuracies to be reached, %.",
+)
+@click.option(
+    "--transfer",
+    is_flag=True,
+    help="Train for one chip and move its weights to the others.",
+)
+@_chip_options(8)
+def yield_(
+    *,
+    against: str,
+    values: str | None,
+    spec: str,
+    transfer: bool,
+    store: str | None,
+    out: str | None,
+    chips: int | None,
+    preset: str | None,
+    **options: Any,
+) -> int:
+    """Probability that a chip reaches an accuracy, with Wilson's 95 % interval.
+
+    A chip is one draw of all its devices. By default the network is trained for every
+    chip, its delays measured; its accuracy is the mean over weight programmings.
+    """
+    from denram.analysis.chip_grids import yield_grid
+    from denram.analysis.chip_metrics import chip_accuracies, yields
+
+    specs = [x / 100 for x in _numbers("--spec", spec) or ()]
+    if not all(0 < x <= 1 for x in specs):
+        raise InputError(f"--spec must be > 0 and <= 100, got {spec!r}")
+    settings, options = _settings(options)
+    grid = None
+    if store is None:
+        grid = yield_grid(
+            against,
+            _numbers("--values", values),
+            n_chips=chips or 8,
+            transfer=transfer,
+            settings=settings,
+            preset=preset,
+        )
+
+    def report(page: "Console", sweep: "xr.Dataset", title: str) -> tuple[Any, Any]:
+        from denram.analysis.chip_figures import yield_figure
+
+        accuracy = chip_accuracies(sweep)
+        found = yields(accuracy, specs)
+        across = next(str(d) for d in accuracy.dims if d != "chip")
+        rows = [
+            {
+                across: float(x),
+                "chips": int(found["n"].sel({across: x, "spec": s})),
+                "mean": 100 * float(accuracy.sel({across: x}).mean()),
+                "worst": 100 * float(accuracy.sel({across: x}).min()),
+                "best": 100 * float(accuracy.sel({across: x}).max()),
+                "spec": 100 * float(s),
+                "yield": 100 * float(found["yield_"].sel({across: x, "spec": s})),
+                "low": 100 * float(found["low"].sel({across: x, "spec": s})),
+                "high": 100 * float(found["high"].sel({across: x, "spec": s})),
+            }
+            for x in accuracy[across].values
+            for s in specs
+        ]
+        screen.heading(page, "Yield, %", title)
+        _table(page, rows)
+        return yield_figure(accuracy, found, title), rows
+
+    return _run("yield", grid, store, out, report, options)
+
+
+@click.command()
+@click.option("--times", metavar="S,S,...", help="Seconds since programming.")
+@_chip_options(4)
+def drift(
+    *,
+    times: str | None,
+    store: str | None,
+    out: str | None,
+    chips: int | None,
+    preset: str | None,
+    **options: Any,
+) -> int:
+    """Accuracy since programming: as it is, time scale put right, readout refitted.
+
+    How devices drift must be said: by a --card, or by --set delay_relaxation_sigma=...
+    and its like (`denram-map --support`). Times are 1 s to 10 years unless given.
+    """
+    from denram.analysis.chip_grids import drift_grid
+    from denram.analysis.chip_metrics import over_time
+
+    settings, options = _settings(options)
+    grid = None
+    if store is None:
+        asked = _numbers("--times", times)
+        grid = drift_grid(
+            n_chips=chips or 4,
+            times_s=None if asked is None else sorted(asked),
+            settings=settings,
+            preset=preset,
+        )
+
+    def report(page: "Console", sweep: "xr.Dataset", title: str) -> tuple[Any, Any]:
+        from denram.analysis import schema
+        from denram.analysis.chip_figures import drift_figure
+
+        summary = over_time(sweep)
+        rows = []
+        for time_s in summary[schema.TIME].values:
+            at = summary.sel({schema.TIME: time_s})
+            row = {"time_s": float(time_s), "chips": int(at["n"].max())}
+            row["time_scale"] = float(at[schema.TIME_SCALE])
+            for name in at[schema.COMPENSATION].values:
+                one = at.sel({schema.COMPENSATION: name})
+                row[str(name)] = 100 * float(one["mean"])
+                row[f"{name}_ci95"] = 100 * float(one["ci95"])
+            rows.append(row)
+        screen.heading(page, "Test accuracy since programming, %", title)
+        _table(page, rows)
+        return drift_figure(summary, title), rows
+
+    return _run("drift", grid, store, out, report, options)
+
+
+@click.command()
+@click.option("--values", metavar="X,X,...", help="Programming errors, sigma of ln R.")
+@_chip_options(3)
+def coprogram(
+    *,
+    values: str | None,
+    store: str | None,
+    out: str | None,
+    chips: int | None,
+    preset: str | None,
+    **options: Any,
+) -> int:
+    """What it gives to train weights against the delays that were really obtained.
+
+    Delays are programmed with an error and measured back. Weights trained against the
+    targets and weights trained against the outcomes are tested on the same chips.
+    """
+    from denram.analysis.chip_grids import coprogram_grid
+    from denram.analysis.chip_metrics import coprogrammed
+
+    settings, options = _settings(options)
+    grid = None
+    if store is None:
+        grid = coprogram_grid(
+            values=_numbers("--values", values),
+            n_chips=chips or 3,
+            settings=settings,
+            preset=preset,
+        )
+
+    def report(page: "Console", sweep: "xr.Dataset", title: str) -> tuple[Any, Any]:
+        from denram.analysis.chip_figures import coprogram_figure
+
+        if "train_on_targets" not in sweep.dims:
+            raise InputError("store must have the axis train_on_targets")
+        summary = coprogrammed(sweep)
+        names = ("on_targets", "on_targets_ci95", "on_outcomes", "on_outcomes_ci95")
+        key = "delay_programming_sigma"
+        rows = [
+            {
+                key: float(x),
+                "chips": int(summary["n"].sel({key: x})),
+                **{n: 100 * float(summary[n].sel({key: x})) for n in names},
+                "recovered": 100 * float(summary["recovered"].sel({key: x})),
+            }
+            for x in summary[key].values
+        ]
+        screen.heading(page, "Test accuracy on the chips obtained, %", title)
+        _table(page, rows)
+        return coprogram_figure(summary, title), rows
+
+    return _run("coprogram", grid, store, out, report, options)
+
+
+def _settings(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Flat settings of the runs, and the options of the sweep."""
+    from denram.devices import load_card
+    from denram.mapping import card_settings
+
+    own = {k: options.pop(k) for k in ("dataset", "data_dir", "seed", "nb_epochs")}
+    card, others = options.pop("card"), options.pop("others")
+    brought = {} if card is None else card_settings(load_card(card))
+    plain = {k: list(v) if isinstance(v, tuple) else v for k, v in brought.items()}
+    own["dataset"] = own["dataset"] or "synthetic"
+    return {**plain, **given(own), **pairs(others)}, options
+
+
+def _numbers(flag: str, text: str | None) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    option = click.Option([flag])
+    kind = Number(NonNegative)
+    values = [float(kind.convert(part, option, None)) for part in text.split(",")]
+    if len(set(values)) < len(values):
+        raise InputError(f"{flag} must not name a value twice, got {text!r}")
+    return tuple(values)
+
+
+def _run(
+    name: str,
+    grid: "Grid | None",
+    store: str | None,
+    out: str | None,
+    report: Callable[["Console", "xr.Dataset", str], tuple["Figure", Any]],
+    options: dict[str, Any],
+) -> int:
+    """Run what is missing of the grid, or open the store; then table and picture."""
+    from denram.analysis import open_sweep, schema
+    from denram.analysis.metrics import dataset_names
+    from denram.analysis.run_figures import save_figure
+    from denram.analysis.sweep_store import store_path
+
+    page, code = screen.console(), 0
+    if store is not None:
+        path = store_path(store)
+        folder = path.parent if out is None else output_path(out, "--out")
+    else:
+        assert grid is not None
+        base = {**grid.base, "axes": [axis.name for axis in grid.axes]}
+        named = Path("sweeps") / f"{name}-{fingerprint(base)[:8]}"
+        folder = named if out is None else output_path(out, "--out")
+        done, code = run_cells(page, grid, folder, **options)
+        if done is None:
+            return code
+        path = done
+    sweep = open_sweep(path)
+    finished = sweep[schema.STATUS] == schema.DONE
+    if not bool(finished.any()):
+        screen.line(page, "no cell is done yet: nothing to draw")
+        return code
+    figure, rows = report(page, sweep, f"on {dataset_names(sweep)}")
+    protocol = str(sweep[schema.PROTOCOL].values[finished.values][0])
+    screen.line(page, f"one run's protocol: {protocol}")
+    _write_csv(folder / f"{name}.csv", rows)
+    for ending in ("png", "pdf"):
+        with replacing(folder / f"{name}.{ending}") as scratch:
+            save_figure(figure, scratch, ending)
+    screen.line(page, f"written to {folder}: {name}.csv, {name}.png, {name}.pdf")
+    return code
+
+
+def _table(page: "Console", rows: Sequence[dict[str, Any]]) -> None:
+    columns = list(rows[0])
+    cells = [[_shown(key, row[key]) for key in columns] for row in rows]
+    screen.table(page, [key.replace("_ci95", " ±") for key in columns], cells)
+
+
+def _shown(key: str, value: Any) -> str:
+    if value != value:  # NaN
+        return "-"
+    if key == "time_s":
+        return screen.si(value, "s", 3)
+    if isinstance(value, int) or key in {"spec"}:
+        return f"{value:g}"
+    small = key == "time_scale" or key.endswith(("sigma", "r_std", "hrs"))
+    return f"{value:.3g}" if small else f"{value:.2f}"
+
+
+def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    with replacing(path) as scratch:
+        with scratch.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
