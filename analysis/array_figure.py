@@ -49,15 +49,17 @@ def _title(dataset: xr.Dataset) -> str:
 def _targets_panel(axes: Axes, ohm: xr.DataArray, kind: str) -> None:
     values = ohm.values
     known = values[np.isfinite(values)]
-    axes.set_title(f"{kind.capitalize()} devices, array {ohm.attrs['array']}")
+    n_rows, n_columns = ohm.shape
+    corner = f", first {n_rows} rows and {n_columns} columns"
+    corner = "" if ohm.attrs["whole"] else corner
+    axes.set_title(f"{kind.capitalize()} devices, array {ohm.attrs['array']}{corner}")
     axes.set_xlabel("column")
     axes.set_ylabel("row (input line)")
     axes.set_facecolor(_EMPTY)
-    n_rows, n_columns = values.shape
     axes.set_xlim(-0.5, n_columns - 0.5)
     axes.set_ylim(n_rows - 0.5, -0.5)
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(integer=True))
+        axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if not known.size:
         axes.text(0.5, 0.5, "no device", transform=axes.transAxes, ha="center")
         return
@@ -91,11 +93,12 @@ def _utilisation_panel(axes: Axes, dataset: xr.Dataset, kind: str) -> None:
         axes.set_xlim(-0.5, used.shape[1] - 0.5)
         axes.set_ylim(used.shape[0] - 0.5, -0.5)
     mean = 100 * float(np.mean(used))
-    axes.set_title(f"{used.size} arrays, {mean:.1f} % of their cells used")
+    arrays = "1 array" if used.size == 1 else f"{used.size} arrays"
+    axes.set_title(f"{arrays}, {mean:.1f} % of the cells used")
     axes.set_xlabel("array across the synapses")
     axes.set_ylabel("array down the inputs")
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(integer=True))
+        axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     for side in ("left", "bottom"):
         axes.spines[side].set_color(MUTED)
     bar = axes.figure.colorbar(image, ax=axes, pad=0.02)

@@ -39,7 +39,12 @@ def array_dataset(found: Handover) -> xr.Dataset:
         variables[f"{name}_ohm"] = (
             ("row", "column"),
             ohm,
-            {"units": "ohm", "long_name": "target resistance", "array": first},
+            {
+                "units": "ohm",
+                "long_name": "target resistance",
+                "array": first,
+                "whole": shown == (bar["rows"], bar["columns"]),
+            },
         )
     dims = ("kind", "tile_row", "tile_column")
     variables["utilisation"] = (dims, filled, {"units": "1"})

@@ -114,7 +114,7 @@ def test_weights_and_map_come_back_for_any_shape_and_limit(
         {} if positive else {"weight_minus": n + post}
     )
     assert found.counts == {"delay": n, **weights}
-    assert found.tiles["devices"].sum() == len(found.table)
+    assert np.sum(found.tiles["devices"].to_numpy()) == len(found.table)
     # no two devices in one cell; what a column sums is within the fan-in
     places = found.table[["array", "row", "column"]].to_numpy()
     assert np.unique(places, axis=0).shape == places.shape
@@ -286,6 +286,7 @@ def _swapped(table):
         (lambda t: t.drop(columns="pre"), "the columns of targets.csv, not ['pre']"),
         (lambda t: t.drop(columns="measured_ohm"), "have the column measured_ohm, got"),
         (lambda t: t.assign(measured_siemens=1.0), "must have one measured column"),
+        (lambda t: pd.concat([t, t["pre"]], axis=1), "must name each column once"),
         (lambda t: t.iloc[:7], "but 23 of 30 delay devices have none"),
     ],
 )
