@@ -7,6 +7,8 @@ import xarray as xr
 
 from denram.mapping.handover import Handover
 
+_MOST_CELLS = 1024  # rows or columns of an array that are drawn
+
 
 def array_dataset(found: Handover) -> xr.Dataset:
     """What `denram.analysis.array_figure` draws.
@@ -31,12 +33,18 @@ def array_dataset(found: Handover) -> xr.Dataset:
         row, column, target = (
             found.table[key].to_numpy()[here] for key in ("row", "column", "target_ohm")
         )
-        ohm = np.full((bar["rows"], bar["columns"]), np.nan)
-        ohm[row, column] = target
+        shown = min(bar["rows"], _MOST_CELLS), min(bar["columns"], _MOST_CELLS)
+        ohm, here = np.full(shown, np.nan), (row < shown[0]) & (column < shown[1])
+        ohm[row[here], column[here]] = target[here]
         variables[f"{name}_ohm"] = (
             ("row", "column"),
             ohm,
-            {"units": "ohm", "long_name": "target resistance", "array": first},
+            {
+                "units": "ohm",
+                "long_name": "target resistance",
+                "array": first,
+                "whole": shown == (bar["rows"], bar["columns"]),
+            },
         )
     dims = ("kind", "tile_row", "tile_column")
     variables["utilisation"] = (dims, filled, {"units": "1"})

@@ -144,6 +144,9 @@ def _check_header(file: Path, column: str) -> None:
         )
     if len(measured) > 1:
         raise InputError(f"{file} must have one measured column, got {measured}")
+    doubled = [name for name in _NEEDED if names.count(name) > 1]
+    if doubled or names.count(column) > 1:
+        raise InputError(f"{file} must name each column once, got {names[:20]}")
     missing = [name for name in _NEEDED if name not in names]
     if missing:
         raise InputError(f"{file} must have the columns of targets.csv, not {missing}")

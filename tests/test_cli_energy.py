@@ -138,8 +138,8 @@ def test_the_same_question_again_names_the_same_folder():
         (["--dataset", "shd", "--data_dir", "nowhere"], "nowhere"),
         (["--charge", "half"], "'full', 'threshold'"),
         (["--run", "nowhere"], "cannot read nowhere/config.toml"),
-        (["--run", "r", "--preset", "denram-2024"], "--preset must not stand with"),
-        (["--run", "r", "--set", "n_in=3"], "--n_in must not stand with --run"),
+        (["--run", "r", "--preset", "denram-2024"], "preset must not be given with"),
+        (["--run", "r", "--set", "n_in=3"], "n_in must not be given with --run"),
         (["--out", "a/../b"], "--out must not climb"),
     ],
 )

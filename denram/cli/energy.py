@@ -163,7 +163,7 @@ def _saved(
         stray = (
             "preset" if preset is not None else next(iter(set(asked) - {"data_dir"}))
         )
-        raise InputError(f"--{stray} must not stand with --run, which decides it")
+        raise InputError(f"{stray} must not be given with --run, which decides it")
     config = saved_config(folder)
     if "data_dir" in asked:
         data = msgspec.structs.replace(config.data, data_dir=asked["data_dir"])

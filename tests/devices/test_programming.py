@@ -99,6 +99,15 @@ def test_the_conductance_keeps_its_mean_until_the_cut_is_felt():
     np.testing.assert_allclose(narrow, 1 + 0.1 * Z, rtol=1e-12)
 
 
+@pytest.mark.parametrize("sigma", [0.1, 0.5, 2.0])
+def test_a_draw_is_the_quantile_of_the_cut_normal(sigma):
+    z = np.linspace(-5, 5, 101)
+    g = TARGET_OHM / NormalProgramming(sigma).apply(np.full(z.shape, TARGET_OHM), z)
+    law = stats.truncnorm((0.01 - 1) / sigma, np.inf, loc=1, scale=sigma)
+    np.testing.assert_allclose(law.cdf(g)[z < 0], stats.norm.cdf(z[z < 0]), rtol=1e-6)
+    np.testing.assert_allclose(law.sf(g)[z > 0], stats.norm.sf(z[z > 0]), rtol=1e-6)
+
+
 def test_a_table_gives_back_the_distribution_it_was_read_from():
     law = stats.gumbel_r(scale=0.2)
     quantiles = law.ppf((np.arange(200) + 0.5) / 200)
