@@ -1,4 +1,4 @@
-"""Sweeps over chips as numbers: yield, accuracy over time, what co-programming gives."""
+"""Sweeps over chips as numbers: yield, accuracy over time, gain of co-programming."""
 
 from collections.abc import Sequence
 

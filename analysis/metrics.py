@@ -93,7 +93,9 @@ def holm(p: np.ndarray) -> np.ndarray:
     return corrected
 
 
-def wilson(share: xr.DataArray, n: int) -> tuple[xr.DataArray, xr.DataArray]:
+def wilson(
+    share: xr.DataArray, n: int | xr.DataArray
+) -> tuple[xr.DataArray, xr.DataArray]:
     """Wilson's 95 % interval of a probability of which a share of n trials was seen.
 
     Args:

@@ -122,7 +122,7 @@ def card_settings(card: DeviceCard) -> dict[str, Any]:
     Raises:
         InputError: delay and weight devices whose drift begins at different times.
     """
-    values = {row.quantity: row.value for row in card.provenance()}
+    values: dict[str, Any] = {row.quantity: row.value for row in card.provenance()}
     known: dict[str, Any] = {}
     for quantity, value in values.items():
         key = CARD_KEYS.get(quantity)

@@ -67,9 +67,7 @@ EFFECTS: tuple[Effect, ...] = (
         *_MAP,
         *_DRAWN,
     ),
-    Effect(
-        "read noise, jitter", ("read_noise",), "read", "mean", "each spike", *_DRAWN
-    ),
+    Effect("read noise", ("read_noise",), "read", "mean", "each spike", *_DRAWN),
     Effect("temperature", ("activation_ev",), "time", *_MAP, "fixed", "fixed"),
     Effect("capacitor mismatch", ("capacitor_sigma",), "chip", *_MAP, *_NONE),
     Effect("comparator offset", ("comparator_sigma",), "chip", *_MAP, *_NONE),

@@ -170,7 +170,8 @@ def accepted_draws(
             n = len(law.quantiles_ln)
             even = (np.arange(n) + 0.5) / n
             ends = np.interp([ln_low, ln_high], law.quantiles_ln, even, left=0, right=1)
-            return tuple(jnp.asarray(ndtri(jnp.float32(end))) for end in ends)
+            low, high = (ndtri(jnp.float32(end)) for end in ends)
+            return low, high
     return jnp.float32(-jnp.inf), jnp.float32(jnp.inf)
 
 

@@ -7,6 +7,7 @@ import click
 from denram.cli._options import run, version
 from denram.cli.chips import coprogram, drift, yield_
 from denram.cli.compare import compare
+from denram.cli.energy import energy
 from denram.cli.explore import explore
 from denram.cli.fig4d import fig4d
 from denram.cli.sweep import pack, sweep, verify
@@ -23,6 +24,7 @@ for _subcommand in (
     yield_,
     drift,
     coprogram,
+    energy,
     sweep,
     explore,
     compare,

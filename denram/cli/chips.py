@@ -1,6 +1,7 @@
 """`denram-analyze yield`, `drift` and `coprogram`: many chips, and time."""
 
 import csv
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -278,7 +279,7 @@ def _numbers(flag: str, text: str | None) -> tuple[float, ...] | None:
     return tuple(values)
 
 
-def _run(
+def _run(  # noqa: PLR0917
     name: str,
     grid: "Grid | None",
     store: str | None,
@@ -328,7 +329,7 @@ def _table(page: "Console", rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _shown(key: str, value: Any) -> str:
-    if value != value:  # NaN
+    if math.isnan(value):
         return "-"
     if key == "time_s":
         return screen.si(value, "s", 3)

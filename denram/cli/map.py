@@ -10,6 +10,7 @@ import click
 from denram.cli import _screen as screen
 from denram.cli._map_pages import print_support, print_survey
 from denram.cli._options import choice, number, pairs, run, settings, version
+from denram.cli.spice import spice
 from denram.config import (
     Count,
     Index,
@@ -356,6 +357,10 @@ def _print_origin(out: "Console", held: dict[str, Any], card: "DeviceCard") -> N
         told = f"{row.kind}: {row.source.removeprefix(f'{row.kind}: ')}"
         told = told if value == row.value else "set for this map"
         screen.line(out, f"  {shown}  ({told})")
+
+
+for _subcommand in (spice,):
+    command.add_command(_subcommand)
 
 
 def main() -> None:
