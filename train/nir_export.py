@@ -140,9 +140,8 @@ def trained_synapses(folder: str | Path) -> DelayedSynapses:
         dead_inputs=np.zeros(chip.mask.shape[1], np.bool_),
         batch_size=1,
     )
-    weights = np.where(chip.mask, run["weights"].values, 0.0)
     return DelayedSynapses(
-        weights=weights.astype(np.float32),
+        weights=run["weights"].values.astype(np.float32),  # 0 where absent
         bias=run["bias"].values.astype(np.float32),
         delay_steps=np.asarray(model.delay_steps, np.int32),
         timestep_s=chip.timestep_s,

@@ -87,7 +87,8 @@ def export(
     _print_targets(page, found)
     screen.line(page, f"\nWrote  {folder}  (targets.csv, targets.json, array.png)")
     back = f"denram-map import measured.csv --map {map_path} --unit ohm"
-    screen.line(page, f"Next   {back} --targets {folder}/targets.json", style="bold")
+    back += f" --targets {folder}/targets.json --out measured"
+    screen.line(page, f"Next   {back}", style="bold")
 
 
 @click.command(name="import")
