@@ -9,6 +9,7 @@ from denram.devices import NormalProgramming as NormalProgramming
 from denram.devices import ProgrammingLaw as ProgrammingLaw
 from denram.devices import TabulatedProgramming as TabulatedProgramming
 from denram.mapping.ageing import aged_map as aged_map
+from denram.mapping.ageing import intended as intended
 from denram.mapping.ageing import rescaled as rescaled
 from denram.mapping.ageing import time_scale as time_scale
 from denram.mapping.constraints import CARD_KEYS as CARD_KEYS

@@ -9,8 +9,8 @@ from denram.devices import standard_normal
 from denram.errors import InputError
 from denram.mapping.constraints import MapConfig
 from denram.mapping.delays import Floats, chip_stream, rc_delay, through_rc
-from denram.mapping.errors import ErrorConfig, drift_law
-from denram.mapping.hardware_map import HardwareMap
+from denram.mapping.errors import ErrorConfig, drift_law, not_yet_programmed
+from denram.mapping.hardware_map import HardwareMap, build_map
 
 
 def aged_map(chip: HardwareMap, time_s: float) -> HardwareMap:
@@ -36,6 +36,23 @@ def aged_map(chip: HardwareMap, time_s: float) -> HardwareMap:
         return chip
     now, then = (_factor(chip, errors, t) for t in (time_s, errors.time_s))
     return _with_resistance(chip, errors, chip.resistance_ohm * (now / then))
+
+
+def intended(chip: HardwareMap) -> HardwareMap:
+    """The chip as it is to be programmed: what its delay devices are aimed at.
+
+    A chip that was measured is returned as it is: only what was obtained is known.
+    """
+    errors = convert(ErrorConfig, chip.errors)
+    aim = not_yet_programmed(errors)
+    if "measured" in chip.versions or aim == errors:
+        return chip
+    return build_map(
+        convert(MapConfig, chip.config),
+        seed=chip.seed,
+        noise_std=chip.noise_std,
+        errors=aim,
+    )
 
 
 def time_scale(chip: HardwareMap, fresh: HardwareMap) -> float:

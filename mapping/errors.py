@@ -160,3 +160,14 @@ def without_delay_errors(errors: ErrorConfig) -> ErrorConfig:
         if name.startswith("delay_") or name in {"comparator_sigma", "dead_time"}
     }
     return replace(errors, **ideal)
+
+
+def not_yet_programmed(errors: ErrorConfig) -> ErrorConfig:
+    """The effects that do not come from programming the delay devices."""
+    names = ("programming", "verify", "stuck")
+    ideal = {
+        name: getattr(IDEAL, name)
+        for name in ErrorConfig.__struct_fields__
+        if name.startswith(tuple(f"delay_{n}" for n in names))
+    }
+    return replace(errors, **ideal, time_s=0.0)

@@ -117,7 +117,7 @@ def with_chips(
     first, n = config.map.chip + 1, config.noise.test_chips
     if not n:
         return result
-    if chip.config.get("measured"):
+    if "measured" in chip.versions:
         raise InputError(f"test_chips must be 0 on a measured map, got {n}")
     rows = []
     for number in range(first, first + n):

@@ -6,13 +6,15 @@ The folder holds `config.toml`, `map.zarr`, `checkpoints/`, and when the run is 
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import filelock
 import jax
+import jax.numpy as jnp
 import numpy as np
 import xarray as xr
+from jaxtyping import Float
 
 from denram.config import as_toml, load_toml
 from denram.errors import InputError, StorageError
@@ -31,6 +33,7 @@ from denram.train.models import FAMILIES
 from denram.train.prepare import drawn_chip, prepare
 from denram.train.run_config import RunConfig, differences, from_dict
 from denram.train.run_store import open_run, run_result, save_run, write_results
+from denram.train.scoring import valid_accuracies
 from denram.train.task import Task
 from denram.train.trainer import Epoch, FitState, run_epoch_together, start
 
@@ -79,6 +82,48 @@ def run(
     """
     jobs = [_Job(config, output_folder(out), chip, watch)]
     return _run(jobs, resume=resume, splits=splits)[0]
+
+
+def score_given(
+    config: RunConfig,
+    out: str | Path,
+    chip: HardwareMap,
+    *,
+    weights: Float[np.ndarray, "post pre tap"],
+    bias: Float[np.ndarray, " post"],
+) -> xr.Dataset:
+    """Score given weights on a given chip, without training; stored as a run is.
+
+    Args:
+        config: the run's settings.
+        out: folder of the run; must not exist.
+        chip: the map.
+        weights: one per synapse, in weight units.
+        bias: one per neuron.
+
+    Raises:
+        InputError: `out` exists, or the weights do not fit the chip.
+        StorageError: the disk refused.
+    """
+    folder = output_folder(out)
+    _check_folder(folder, config, resume=False)
+    if weights.shape != chip.mask.shape:
+        raise InputError(f"weights must be {chip.mask.shape}, got {weights.shape}")
+    task = prepare(config, chip=chip)
+    params = {
+        "weights": jnp.asarray(weights, jnp.float32),
+        "bias": jnp.asarray(bias, jnp.float32),
+    }
+    state = replace(start(replace(task, params=params)), best_epoch=0)
+    valid = valid_accuracies([task], [params], 0)[0]
+    state = replace(state, best_valid=valid)
+    job = _Job(config, folder, chip, Watch())
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder, 0.0):
+        write_text(folder / CONFIG, as_toml(config))
+        save_map(chip, folder / MAP)
+        return _stored(job, task, chip, state)
 
 
 def run_together(

@@ -10,6 +10,7 @@ from denram.cli.compare import compare
 from denram.cli.energy import energy
 from denram.cli.explore import explore
 from denram.cli.fig4d import fig4d
+from denram.cli.nir import nir_export
 from denram.cli.sweep import pack, sweep, verify
 
 
@@ -25,6 +26,7 @@ for _subcommand in (
     drift,
     coprogram,
     energy,
+    nir_export,
     sweep,
     explore,
     compare,

@@ -62,7 +62,7 @@ def export(
     and array.png. With --run, the weight devices too. Targets outside the safe range
     are refused, or moved to its edge with --clip.
     """
-    from denram.mapping import open_map
+    from denram.mapping import intended, open_map
     from denram.mapping.handover import hand_over
     from denram.mapping.placement import Crossbar
 
@@ -72,9 +72,10 @@ def export(
         flags["fan_in"],
     )
     safe = _safe_range(flags)
-    chip = open_map(Path(_needed("--map", map_path)))
+    given_map = open_map(Path(_needed("--map", map_path)))
+    chip = intended(given_map)
     folder = _new_folder(out)
-    trained = None if run_path is None else _trained(Path(run_path), chip, flags)
+    trained = None if run_path is None else _trained(Path(run_path), given_map, flags)
     found = hand_over(
         chip,
         crossbar,
@@ -119,14 +120,14 @@ def import_(
     Written to --out: map.zarr (for denram-train --map), import.json, and weights.npz
     if weight devices were measured.
     """
-    from denram.mapping import open_map
+    from denram.mapping import intended, open_map
     from denram.mapping.convention import read_convention
     from denram.mapping.measured import digest, read_measured
     from denram.mapping.rebuild import rebuild
 
     if unit not in ("ohm", "siemens"):
         raise InputError("--unit must be given as ohm or siemens, got none")
-    chip = open_map(Path(_needed("--map", map_path)))
+    chip = intended(open_map(Path(_needed("--map", map_path))))
     folder = _new_folder(out)
     file, beside = Path(measured), Path(measured).with_name("targets.json")
     convention = None

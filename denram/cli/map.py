@@ -10,6 +10,8 @@ import click
 from denram.cli import _screen as screen
 from denram.cli._map_pages import print_support, print_survey
 from denram.cli._options import choice, number, pairs, run, settings, version
+from denram.cli.export import export, import_
+from denram.cli.fit import fit
 from denram.cli.spice import spice
 from denram.config import (
     Count,
@@ -359,7 +361,7 @@ def _print_origin(out: "Console", held: dict[str, Any], card: "DeviceCard") -> N
         screen.line(out, f"  {shown}  ({told})")
 
 
-for _subcommand in (spice,):
+for _subcommand in (fit, export, import_, spice):
     command.add_command(_subcommand)
 
 

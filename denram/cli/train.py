@@ -93,6 +93,11 @@ CONTROL = "without-delays"
 @number(
     "--chips", Count, "Train on so many chips of the series, each in its own folder."
 )
+@click.option(
+    "--evaluate",
+    is_flag=True,
+    help="Train nothing: score the measured weights that lie beside --map.",
+)
 @click.option("--out", metavar="FOLDER", help="Folder of the run.")
 @click.option(
     "--resume",
@@ -109,6 +114,7 @@ def command(
     others: tuple[str, ...],
     control: bool | None,
     chips: int | None,
+    evaluate: bool,
     out: str | None,
     resume: bool,
     **flags: Any,
@@ -137,6 +143,11 @@ def command(
     folder = named if out is None else output_path(out, "--out")
     page = screen.console()
     _announce(page, config, folder)
+    if evaluate:
+        if map_path is None or chip is None:
+            raise InputError("--evaluate needs --map, a folder of denram-map import")
+        _evaluate(page, config, folder, chip, Path(map_path))
+        return
     if chips is not None and chips > 1:
         if map_path is not None or control:
             other = "--map" if map_path is not None else "--control"
@@ -349,6 +360,26 @@ def _progress(page: "Console", config: "RunConfig") -> Iterator["Watch"]:
 
     with bar:
         yield Watch(on_start=on_start, on_batch=on_batch, on_epoch=on_epoch)
+
+
+def _evaluate(
+    page: "Console",
+    config: "RunConfig",
+    folder: Path,
+    chip: "HardwareMap",
+    measured: Path,
+) -> None:
+    """Score weights as they were measured, and keep the result like a run's."""
+    from denram.mapping.measured_weights import measured_weights
+    from denram.train.run import score_given
+
+    weights, bias = measured_weights(measured)
+    result = score_given(config, folder, chip, weights=weights, bias=bias)
+    screen.heading(page, "Result", f"on {result.attrs['dataset']}")
+    columns = ["network", "valid %", "test %", "sd", "noise off %", "epoch"]
+    screen.table(page, columns, [_row("measured weights and delays", result)])
+    screen.line(page, f"protocol: {result.attrs['protocol']}")
+    screen.line(page, f"written: {folder}/run.zarr, results.csv")
 
 
 def _row(name: str, result: "xr.Dataset") -> list[str]:
