@@ -57,7 +57,7 @@ def over_time(sweep: xr.Dataset) -> xr.Dataset:
 
     Returns:
         `mean`, `sd` and `n` over chips, `ci95` (half width), `draw_sd` (mean over
-        chips of the sd over draws), over (test_time_s, compensation); `time_scale`.
+        chips of the sd over draws), over (test_time_s, compensation); `delay_growth`.
 
     Raises:
         InputError: the sweep was not scored over time.
@@ -70,7 +70,7 @@ def over_time(sweep: xr.Dataset) -> xr.Dataset:
     summary = over(values.mean(schema.DRAW), axes)
     summary["ci95"] = mean_ci95(summary)
     summary["draw_sd"] = values.std(schema.DRAW, ddof=1).mean(axes)
-    summary[schema.TIME_SCALE] = sweep[schema.TIME_SCALE].where(done).mean(axes)
+    summary[schema.GROWTH] = sweep[schema.GROWTH].where(done).mean(axes)
     return summary.transpose(schema.TIME, schema.COMPENSATION, ...)
 
 

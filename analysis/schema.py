@@ -13,7 +13,7 @@ TEST_TIME, TIME, COMPENSATION = (
     "compensation",
 )
 TEST_CHIP, CHIP = "test_accuracy_on_chip", "test_chip"
-TIME_SCALE = "time_scale"
+GROWTH = "delay_growth"
 BEST, EPOCHS, CONFUSION = "best_epoch", "n_epochs", "confusion"
 PER_EPOCH = "epoch_"  # prefix of curves
 DATASET, PROTOCOL = "dataset_name", "protocol"

@@ -64,7 +64,7 @@ class TrainStudy:
         if schema.TIME in coords:
             text = "by which the delays have grown, in the median"
             shape = (len(coords[schema.TIME]),)
-            variables[schema.TIME_SCALE] = Variable((schema.TIME,), shape, text=text)
+            variables[schema.GROWTH] = Variable((schema.TIME,), shape, text=text)
         return Layout(variables, coords)
 
     def kin(self, config: RunConfig) -> str:
@@ -248,7 +248,7 @@ def _values(result: xr.Dataset) -> Values:
     }
     for name in _CURVES:
         values[f"{schema.PER_EPOCH}{name}"] = result[name].values
-    for name in (schema.TEST_AT, schema.TEST_TIME, schema.TEST_CHIP, schema.TIME_SCALE):
+    for name in (schema.TEST_AT, schema.TEST_TIME, schema.TEST_CHIP, schema.GROWTH):
         if name in result:
             values[name] = result[name].values
     return values

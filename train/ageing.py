@@ -54,7 +54,7 @@ def with_times(
     attrs = {"units": "1", "long_name": "test accuracy since programming"}
     result["test_accuracy_at_time"] = (dims, values, attrs)
     scales = [row.time_scale for row in rows]
-    result["time_scale"] = ("test_time_s", scales, {"units": "1"})
+    result["delay_growth"] = ("test_time_s", scales, {"units": "1"})
     names = np.array(COMPENSATIONS, dtype=object)  # zarr knows text of any length only
     return result.assign_coords(test_time_s=list(times), compensation=names)
 

@@ -188,7 +188,7 @@ def drift(
         for time_s in summary[schema.TIME].values:
             at = summary.sel({schema.TIME: time_s})
             row = {"time_s": float(time_s), "chips": int(at["n"].max())}
-            row["time_scale"] = float(at[schema.TIME_SCALE])
+            row["delay_growth"] = float(at[schema.GROWTH])
             for name in at[schema.COMPENSATION].values:
                 one = at.sel({schema.COMPENSATION: name})
                 row[str(name)] = 100 * float(one["mean"])
@@ -335,7 +335,7 @@ def _shown(key: str, value: Any) -> str:
         return screen.si(value, "s", 3)
     if isinstance(value, int) or key in {"spec"}:
         return f"{value:g}"
-    small = key == "time_scale" or key.endswith(("sigma", "r_std", "hrs"))
+    small = key == "delay_growth" or key.endswith(("sigma", "r_std", "hrs"))
     return f"{value:.3g}" if small else f"{value:.2f}"
 
 

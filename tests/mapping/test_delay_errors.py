@@ -22,9 +22,7 @@ IDEAL = ErrorConfig()
 CONFIG = MapConfig(n_in=64, n_out=20, n_delays=16)
 
 
-def chip(
-    errors: ErrorConfig = IDEAL, config: MapConfig = CONFIG
-) -> HardwareMap:
+def chip(errors: ErrorConfig = IDEAL, config: MapConfig = CONFIG) -> HardwareMap:
     return build_map(config, seed=3, noise_std=0.1, errors=errors)
 
 
