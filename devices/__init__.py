@@ -1,5 +1,7 @@
 """Devices: from a card to distributions, and to samples. Knows no network."""
 
+from denram.devices.bands import relative_band as relative_band
+from denram.devices.bands import step_band as step_band
 from denram.devices.cards import DeviceCard as DeviceCard
 from denram.devices.cards import card_names as card_names
 from denram.devices.cards import load_card as load_card
@@ -19,8 +21,6 @@ from denram.devices.legacy import legacy_split as legacy_split
 from denram.devices.legacy import legacy_uniform as legacy_uniform
 from denram.devices.program_verify import ProgramOutcome as ProgramOutcome
 from denram.devices.program_verify import ProgramVerify as ProgramVerify
-from denram.devices.program_verify import relative_band as relative_band
-from denram.devices.program_verify import step_band as step_band
 from denram.devices.programming import (
     LognormalProgramming as LognormalProgramming,
 )

@@ -7,8 +7,30 @@ from denram._numba import kernel
 from denram.devices._kernels import BLOCK, TAP_BITS, encrypt
 from denram.devices._normal_kernels import normal
 
+_FEW = 8 * BLOCK
+
+
+@kernel()
+def _draw_part(z, index, key, sizes):
+    n_pre, n_tap = sizes
+    high = np.empty(z.size, np.uint32)
+    low = np.empty(z.size, np.uint32)
+    for i in range(z.size):
+        row, tap = divmod(index[i], n_tap)
+        post, pre = divmod(row, n_pre)
+        high[i] = post
+        low[i] = (pre << TAP_BITS) | tap
+    encrypt(key[0], key[1], high, low)
+    normal(z, high, low)
+
 
 @kernel(parallel=True)
+def _draw_parts(z, index, key, sizes):
+    for block in nb.prange((z.size + BLOCK - 1) // BLOCK):
+        part = slice(block * BLOCK, (block + 1) * BLOCK)
+        _draw_part(z[part], index[part], key, sizes)
+
+
 def draw_at(z, index, key, sizes):
     """Standard normals of scattered devices, the same bits as `_kernels.draw` gives.
 
@@ -18,19 +40,9 @@ def draw_at(z, index, key, sizes):
         key: two uint32 words.
         sizes: devices along pre and along tap.
     """
-    n_pre, n_tap = sizes
-    for block in nb.prange((z.size + BLOCK - 1) // BLOCK):
-        start = block * BLOCK
-        part = z[start : start + BLOCK]
-        high = np.empty(part.size, np.uint32)
-        low = np.empty(part.size, np.uint32)
-        for i in range(part.size):
-            row, tap = divmod(index[start + i], n_tap)
-            post, pre = divmod(row, n_pre)
-            high[i] = post
-            low[i] = (pre << TAP_BITS) | tap
-        encrypt(key[0], key[1], high, low)
-        normal(part, high, low)
+    # few devices cost less than waking the other threads
+    draw = _draw_part if z.size <= _FEW else _draw_parts
+    draw(z, index, key, sizes)
 
 
 @kernel()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from denram.devices._arrays import Array, known, namespace
-from denram.devices._checks import non_negative_array, positive, spread
+from denram.devices._checks import non_negative_array, numbers, positive, spread
 from denram.devices.draws import MAX_SIGMA_LN
 from denram.errors import InputError
 
@@ -60,7 +60,8 @@ class LogTimeDrift:
             z_walk: standard normals, one per device, independent of the first.
 
         Returns:
-            Factors, exactly 1 at time 0, of the draws' library and dtype.
+            Factors, exactly 1 at time 0, of the draws' library and dtype; infinite or 0
+            where that dtype holds none.
 
         Raises:
             InputError: a time before programming (unless it is traced).
@@ -73,11 +74,12 @@ class LogTimeDrift:
         decades = growth / math.log(10)
         walk = xp.where(t > 0, decades**self.relaxation_power, 0.0)
         rate = self.nu + self.nu_sigma * z_rate
-        return xp.exp(rate * growth + self.relaxation_sigma * walk * z_walk)
+        with np.errstate(over="ignore"):
+            return xp.exp(rate * growth + self.relaxation_sigma * walk * z_walk)
 
 
 def _refuse_the_past(time_s: Any) -> None:
-    t = np.asarray(time_s, dtype=np.float64)
+    t = numbers("time_s", time_s)
     if (t < 0).any():
         raise InputError(
             f"time_s must be >= 0 (no times before programming), got {t.min()}"

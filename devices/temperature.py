@@ -46,7 +46,8 @@ class Arrhenius:
         t, t0 = temperature_kelvin, self.reference_kelvin
         checked = known(t) and known(t0) and known(self.activation_ev)
         if known(t):
-            positive_array("temperature_kelvin", t)
+            array = positive_array("temperature_kelvin", t)
+            t = float(t) if array.ndim == 0 else array
         energy = self.activation_ev / BOLTZMANN_EV_PER_KELVIN
         with np.errstate(over="ignore", under="ignore"):
             # the difference of the inverses, without its cancellation
@@ -56,4 +57,4 @@ class Arrhenius:
                 f"temperature_kelvin must give a finite factor exp(E/k (1/T - 1/T0)),"
                 f" got {temperature_kelvin}"
             )
-        return float(factor) if isinstance(t, int | float) else factor
+        return float(factor) if checked and isinstance(t, float) else factor

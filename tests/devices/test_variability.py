@@ -1,8 +1,18 @@
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from oracles import tolerance
 from scipy import stats
 
-from denram.devices import CycleToCycle, DeviceToDevice, ReadNoise
+from denram.devices import (
+    CycleToCycle,
+    DeviceToDevice,
+    ReadNoise,
+    Stream,
+    read_factor,
+    standard_normal,
+)
 from denram.errors import InputError
 
 SHAPE = (20, 63, 16)
@@ -90,6 +100,22 @@ def test_the_strongest_read_noise_keeps_every_resistance_positive():
     r = ReadNoise(0.5).apply(ONE_KOHM, seed=1, chip=0, cycle=0, read=0)
     assert r.min() >= 1e3 / 1.99
     assert r.max() <= 1e3 / 0.01
+
+
+@pytest.mark.parametrize("sigma", [0.0, 0.05, 0.3, 0.5])
+def test_the_read_factor_of_a_draw_is_the_truncated_normal(sigma):
+    z = standard_normal(SHAPE, seed=1, stream=Stream("delay read"))
+    factor = read_factor(z, sigma)
+    if sigma == 0:
+        np.testing.assert_array_equal(factor, 1.0)
+    else:
+        reach = 0.99 / sigma
+        law = stats.truncnorm(-reach, reach, loc=1, scale=sigma)
+        assert stats.kstest(factor.ravel(), law.cdf).pvalue > 0.01
+        np.testing.assert_allclose(factor + read_factor(-z, sigma), 2.0, rtol=1e-12)
+    compiled = jax.jit(read_factor)(jnp.float32(z), jnp.float32(sigma))
+    assert compiled.dtype == jnp.float32
+    np.testing.assert_allclose(compiled, factor, rtol=tolerance("float32"))
 
 
 @every_piece
