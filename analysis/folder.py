@@ -114,6 +114,7 @@ def set_aside(out: Path) -> Path | None:
         while (new := out.with_name(f"{out.name}.old-{n}")).exists():
             n += 1
         os.replace(out, new)
+        (new / _OWNER).unlink(missing_ok=True)
     return new
 
 
