@@ -120,6 +120,6 @@ def _halves_panel(axes: Axes, part: xr.Dataset, name: str) -> None:
 def _time_axis(axes: Axes, time: np.ndarray) -> None:
     if time[0] > 0:
         axes.set_xscale("log")
-        if time.size == 1:
-            axes.set_xlim(time[0] / 3, time[0] * 3)
+        margin = 3.0 if time.size == 1 else (time[-1] / time[0]) ** 0.05
+        axes.set_xlim(time[0] / margin, time[-1] * margin)
     axes.set_xlabel("time since programming (s)")

@@ -1,5 +1,6 @@
 """Fit a file of measured resistances: laws, tests, levels, drift, halves."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +30,8 @@ from denram.errors import InputError
 FEWEST_DEVICES = 30
 SIGNIFICANT = 0.01  # a smaller p rejects a law
 FEWEST_DRAWS = 100  # for p-values that can be so small
+# models so much worse have essentially no support (Burnham and Anderson 2002, 2.6)
+SUPPORT = 10.0  # of AIC
 TAILS = (0.01, 0.99)  # of the conductance, where there are no levels
 
 
@@ -37,7 +40,8 @@ class FitSettings:
     """How to fit.
 
     Attributes:
-        law: the one to choose, or `auto`: that of the smallest AIC. All are fitted.
+        law: the one to choose, or `auto`: the simplest that AIC supports. All are
+            fitted.
         n_draws: of each bootstrap; 0: neither intervals nor tests.
         seed: of the bootstraps and the split.
         half_split: foretell one half of the cells from the other.
@@ -87,7 +91,7 @@ class Fit:
         readings: those of the first time.
         unit: of the file's column.
         laws: of the readings of the first time, by name.
-        chosen: the law asked for, or the one of smallest AIC.
+        chosen: the law asked for, or the simplest within 10 of the smallest AIC.
         g_range_siemens: conductances of the outermost levels; without levels, the 1 %
             and 99 % quantiles.
         levels: or None.
@@ -223,13 +227,15 @@ def _law_fit(
 
 
 def _best(laws: dict[LawName, LawFit]) -> LawName:
-    """The law of smallest AIC; one that did not converge only if none did."""
+    """The simplest law whose AIC is within SUPPORT of the smallest.
 
-    def rank(name: LawName) -> tuple[bool, float]:
-        law = laws[name].law
-        return not law.components.converged, law.aic
-
-    return min(laws, key=rank)
+    A law that did not converge is taken only if none did.
+    """
+    sound = [f.law for f in laws.values() if f.law.components.converged]
+    sound = sound or [f.law for f in laws.values()]
+    least = min(law.aic for law in sound)
+    near = [law for law in sound if law.aic <= least + SUPPORT]
+    return min(near, key=lambda law: (law.n_parameters, law.aic)).name
 
 
 def _g_range(known_ohm: FloatArray, levels: Levels | None) -> Interval:
@@ -258,7 +264,8 @@ def _series_fit(
 def _foretell_first(half: Series, name: LawName) -> FloatArray:
     """First readings by the levels' lognormals, or by the chosen law."""
     if half.level is not None:
-        return foretell(fit_levels(half.first_ohm, half.level))
+        with suppress(InputError):  # half of the cells may be too few for levels
+            return foretell(fit_levels(half.first_ohm, half.level))
     n = half.n_cells
     plain = Readings(
         half.first_ohm,

@@ -46,7 +46,9 @@ def fit_dataset(fit: Fit) -> xr.Dataset:
     if fit.series is not None:
         dataset = dataset.merge(_series(fit.series), combine_attrs="override")
     if len(fit.halves) > 1:
-        dataset = dataset.merge(_halves(fit.halves), combine_attrs="override")
+        dataset = dataset.merge(
+            _halves(fit.halves).reindex(time=dataset["time"]), combine_attrs="override"
+        )
     return dataset
 
 

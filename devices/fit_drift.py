@@ -64,12 +64,12 @@ def moments(series: Series) -> tuple[NDArray[np.int64], FloatArray, FloatArray]:
         y, kind = series.change[:, i], series.kind[:, i]
         there = np.isfinite(y)
         parts = [y[there & (kind == k)] for k in (KNOWN, OPEN, SHORT)]
-        if parts[0].size < 2 or np.ptp(parts[0]) == 0:
-            continue
-        if parts[1].size + parts[2].size == 0:
+        if parts[0].size and parts[1].size + parts[2].size == 0:
             w = _weights(state, there)
             mean[i] = w @ parts[0]
             sigma[i] = math.sqrt(w @ (parts[0] - mean[i]) ** 2)
+            continue
+        if parts[0].size < 2 or np.ptp(parts[0]) == 0:
             continue
         found = fit_components(Censored(*parts))
         mean[i], sigma[i] = found.mean[0], found.sigma[0]

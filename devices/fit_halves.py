@@ -19,6 +19,7 @@ from denram.devices.fit_drift import fit_drift, moments
 from denram.devices.fit_series import Series, state_of, states
 
 N_QUANTILES = 99
+FEWEST_READ = 5  # cells of each half at a time; times with fewer have no row
 FORETOLD = ("normal", "by_state", "shape", "table", "left_out")
 _EVEN = (np.arange(N_QUANTILES) + 0.5) / N_QUANTILES
 
@@ -155,6 +156,8 @@ def _rows(first: Series, second: Series, i: int, laws: _Laws) -> list[HalfRow]:
     r0, y1 = first.first_ohm[there], first.change[there, i]
     other = np.isfinite(second.change[:, i])
     y2 = second.change[other, i]
+    if min(y1.size, y2.size) < FEWEST_READ:
+        return []
     r1, r2 = r0 * np.exp(y1), second.first_ohm[other] * np.exp(y2)
     state = state_of(r0, laws.table.edges_ohm)
     normal = laws.normal[0][i] + laws.normal[1][i] * ndtri(_EVEN)

@@ -133,6 +133,21 @@ def test_a_series_gives_drift_halves_and_levels():
     assert load_card("./w.toml").g_max_siemens is not None
 
 
+def test_few_cells_of_which_many_were_not_read_are_no_defect():
+    series_file("s.csv", n_cells=36)
+    rows = Path("s.csv").read_text().splitlines()
+    kept = [r for r in rows if ";10;" not in r or r.startswith(("1;", "2;"))]
+    Path("s.csv").write_text("\n".join(kept))
+    names = ["--column", "R", "--address", "cell", "--time", "time", "--level", "level"]
+    arguments = ["s.csv", "--unit", "ohm", "--role", "weight", *names, "--half-split"]
+    code, _, err = call(fit, *arguments, "--bootstrap", "0", "--out", "out")
+    assert (code, err) == (0, "")
+    told = json.loads(Path("out/report.json").read_text())
+    assert told["series"]["n_readings"] == [36, 36, 36, 2, 36]
+    # two cells of 10 s foretell nothing
+    assert {row["time_s"] for row in told["half_split"]} == {0, 0.1, 1, 1000}
+
+
 def test_equal_seeds_give_equal_files_and_default_folders_differ():
     write("m.csv", lognormal(60))
     base = ["m.csv", *OHM, "--bootstrap", "100"]

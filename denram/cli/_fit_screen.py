@@ -64,7 +64,9 @@ def _print_parameters(page: "Console", found: "Fit") -> None:
     )
     _parameters(page, fit.law.parameters(), fit.intervals)
     low, high = found.g_range_siemens
-    told = "1 % to 99 %" if found.levels is None else "outermost levels"
+    told = (
+        "1 % to 99 % of known readings" if found.levels is None else "outermost levels"
+    )
     shown = f"{screen.si(low, 'S')} to {screen.si(high, 'S')}"
     screen.line(page, f"conductance, {told}: {shown}")
 

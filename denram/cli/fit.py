@@ -67,7 +67,7 @@ _Draws = Annotated[int, Meta(ge=0, le=100_000)]
     type=click.Choice(("lognormal", "normal-g", "mixture", "auto")),
     default="auto",
     show_default=True,
-    help="The law to judge; auto: that of the smallest AIC.",
+    help="The law to judge; auto: the simplest within 10 of the smallest AIC.",
 )
 @number("--bootstrap", _Draws, "Draws for intervals, and for tests.", default=200)
 @number("--seed", Seed, "Of the bootstraps and the split.", default=0)
