@@ -1,7 +1,8 @@
 """A sweep in the browser: a server on loopback, or one file for sharing."""
 
+import calendar
 import math
-import socket
+import time
 from html import escape
 from pathlib import Path
 from typing import Any, cast
@@ -22,7 +23,14 @@ from bokeh.models import (
     Tabs,
 )
 from bokeh.resources import INLINE
-from bokeh.server.server import Server
+from bokeh.server.server import BaseServer
+from bokeh.server.tornado import BokehTornado
+from bokeh.util.token import get_token_payload
+from tornado.httpserver import HTTPServer
+from tornado.httputil import HTTPServerRequest
+from tornado.ioloop import IOLoop
+from tornado.netutil import bind_sockets
+from tornado.web import ErrorHandler
 
 from denram.analysis import schema
 from denram.analysis.page import Page, cells_html, plot_of, summary_html
@@ -35,11 +43,41 @@ _MOST_TABS = 8
 _MOST_EMBEDDED = 2_000  # cells whose settings are put into a file
 
 
-def server(path: str | Path, *, port: int = 0) -> Server:
+class _Guarded(BokehTornado):
+    """Bokeh's application for requests that name this very address.
+
+    A page from elsewhere can have its own name lead here (DNS rebinding); its requests
+    then name that host. Bokeh's own check of origins would let its socket in.
+    """
+
+    hosts: frozenset[str] = frozenset()
+
+    def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
+        """Bokeh's handler, or a refusal (403)."""
+        socket = request.path.endswith("/ws")
+        if request.host.lower() in self.hosts and not (socket and _is_odd(request)):
+            return super().find_handler(request, **kwargs)
+        return self.get_handler_delegate(request, ErrorHandler, {"status_code": 403})
+
+
+def _is_odd(request: HTTPServerRequest) -> bool:
+    """Whether a socket lacks the protocol and the valid token that pages send."""
+    words = request.headers.get("Sec-WebSocket-Protocol", "").split(",")
+    name, token = words[0].strip(), words[-1].strip()
+    try:
+        expiry = get_token_payload(token)["session_expiry"]
+        now = calendar.timegm(time.gmtime())
+        return (name, len(words)) != ("bokeh", 2) or now >= expiry
+    except Exception:  # of a token that somebody made up, anything
+        return True
+
+
+def server(path: str | Path, *, port: int = 0) -> BaseServer:
     """A server of the page of one sweep, on loopback only, not yet started.
 
     Nothing of a request names a file: the page knows one store, and no folder is
-    served. Only pages of this very address may open its socket.
+    served. Requests must name this very address as their host, and only its own pages
+    may open its socket.
 
     Args:
         path: of the store, or of the folder that holds it.
@@ -53,22 +91,19 @@ def server(path: str | Path, *, port: int = 0) -> Server:
     def fill(document: Document) -> None:
         Page(SweepView(path)).add_to(document)
 
-    port = port or _free_port()
     try:
-        return Server(
-            {"/": Application(FunctionHandler(fill))},
-            address=_HOST,
-            port=port,
-            allow_websocket_origin=[f"{_HOST}:{port}", f"localhost:{port}"],
-        )
+        sockets = bind_sockets(port, _HOST)
     except OSError as error:
         raise InputError(f"port must be free, got {port}: {error.strerror}") from None
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind((_HOST, 0))
-        return int(found.getsockname()[1])
+    port = int(sockets[0].getsockname()[1])
+    hosts = [f"{_HOST}:{port}", f"localhost:{port}"]
+    app = _Guarded(
+        {"/": Application(FunctionHandler(fill))}, extra_websocket_origins=hosts
+    )
+    app.hosts = frozenset(hosts)
+    http = HTTPServer(app)
+    http.add_sockets(sockets)
+    return BaseServer(IOLoop.current(), app, http)
 
 
 def report_html(path: str | Path) -> str:

@@ -5,6 +5,7 @@ that move together ("zipped") share one axis. Seeds and virtual chips are axes t
 """
 
 import itertools
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,8 @@ from denram.storage import safe_name
 
 MAX_CELLS = 1_000_000
 MAX_AXES = 12
+_MOST_DEEP = 8  # lists within lists
+_MOST_SHOWN = 80  # characters of a value in a message
 _ELSEWHERE = {"data_dir"}  # where the data lie does not make another grid
 
 Index = tuple[int, ...]  # of a cell along the axes
@@ -45,15 +48,16 @@ class Axis:
                     f"{key} must have as many values as {self.name}"
                     f" ({len(self.labels)}), got {len(values)}"
                 )
-        for i, label in enumerate(self.labels):
-            if label in self.labels[:i]:
-                raise InputError(f"{self.name} must not name a value twice: {label!r}")
+        require_distinct(self.name, self.labels)
 
     @classmethod
     def of(cls, key: str, values: Sequence[Any]) -> "Axis":
-        """The axis of one key, labelled by its values."""
-        values = tuple(_like(values))
-        return cls(key, values, {key: values})
+        """The axis of one key, labelled by its values.
+
+        Raises:
+            InputError: no values, or some that no coordinate can hold.
+        """
+        return cls.zipped({key: values})
 
     @classmethod
     def zipped(
@@ -66,13 +70,26 @@ class Axis:
         """Keys that move together; named and labelled by the first of them if not told.
 
         Raises:
-            InputError: no keys, or not equally many values.
+            InputError: no keys, not equally many values, a name that the store needs,
+                or values or labels that no coordinate can hold.
         """
         if not keys:
             raise InputError("a zipped axis must have at least one key, got none")
         first = next(iter(keys))
-        plain = {key: tuple(_like(values)) for key, values in keys.items()}
-        return cls(name or first, tuple(labels or plain[first]), plain)
+        for own in (name or first, *keys):
+            if own.lower() == "zarr.json" or own.startswith((".", "__")):
+                raise InputError(
+                    f"name of an axis must not be zarr.json or start with . or __,"
+                    f" got {own[:80]!r}"
+                )
+        plain = {key: tuple(_like(key, values)) for key, values in keys.items()}
+        named = name or first
+        told = plain[first] if labels is None else tuple(_like(named, labels))
+        # as the coordinate holds them, and as --only takes them
+        require_distinct(named, told)
+        require_distinct(named, [x if type(x) is str else json.dumps(x) for x in told])
+        require_distinct(named, list(map(spelt, told)))
+        return cls(named, told, plain)
 
     def at(self, position: int) -> dict[str, Any]:
         """What one position sets."""
@@ -90,33 +107,64 @@ class Axis:
         return cls(values["name"], tuple(values["labels"]), keys)
 
 
-def _like(values: Sequence[Any]) -> list[Any]:
+def positions(labels: Sequence[Any]) -> dict[Any, int]:
+    """Position of each label, by a key that is equal where labels are."""
+    return {_key(label): i for i, label in enumerate(labels)}
+
+
+def _key(label: Any) -> Any:
+    return tuple(map(_key, label)) if isinstance(label, list) else label
+
+
+def require_distinct(name: str, labels: Sequence[Any]) -> None:
+    """Refuse labels of which two are equal.
+
+    Raises:
+        InputError: the first label that was there before.
+    """
+    seen: set[Any] = set()
+    for label in labels:
+        if _key(label) in seen:
+            raise InputError(f"{name} must not name a value twice: {_short(label)}")
+        seen.add(_key(label))
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 3]}..."
+
+
+def _like(name: str, values: Sequence[Any]) -> list[Any]:
     """Whole numbers among real ones become real, so that a coordinate has one type.
 
     Raises:
-        InputError: a value that no coordinate can hold.
+        InputError: a value that no coordinate can hold, or truths among numbers.
     """
     for value in values:
-        _require_plain(value)
-    numbers = all(type(v) in (int, float) for v in values)
-    if numbers and any(isinstance(v, float) for v in values):
+        _require_plain(name, value)
+    kinds = {type(value) for value in values}
+    if bool in kinds and kinds & {int, float}:
+        raise InputError(f"{name} must not mix numbers with true or false")
+    if kinds == {int, float}:
         return [float(v) for v in values]
     return list(values)
 
 
-def _require_plain(value: Any) -> None:
+def _require_plain(name: str, value: Any, depth: int = 0) -> None:
     if isinstance(value, list):
+        if depth == _MOST_DEEP:
+            raise InputError(f"a value of {name} must be at most {depth} lists deep")
         for part in value:
-            _require_plain(part)
+            _require_plain(name, part, depth + 1)
     elif not isinstance(value, bool | int | float | str):
         raise InputError(
-            f"a value of an axis must be a number, text, true, false or a list,"
-            f" got {value!r}"[:200]
+            f"a value of {name} must be a number, text, true, false or a list,"
+            f" got {_short(value)}"
         )
     elif isinstance(value, float) and not math.isfinite(value):
-        raise InputError(f"a value of an axis must be finite, got {value}")
+        raise InputError(f"a value of {name} must be finite, got {value}")
     elif isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise InputError("a whole number of an axis must fit in 64 bits")
+        raise InputError(f"a whole number of {name} must fit in 64 bits")
 
 
 @dataclass(frozen=True)
@@ -187,9 +235,12 @@ class Grid:
         return flags
 
     def label(self, cell: Index) -> str:
-        """A cell by its coordinates, such as `network=D2,noise_std=0.1,seed=42`."""
+        """A cell by its coordinates, such as `network=D2,noise_std=0.1,seed=42`.
+
+        A label with a comma or a quote is quoted, as `--only` takes it.
+        """
         pairs = zip(self.axes, cell, strict=True)
-        return ",".join(f"{axis.name}={spelt(axis.labels[i])}" for axis, i in pairs)
+        return ",".join(f"{axis.name}={quoted(axis.labels[i])}" for axis, i in pairs)
 
     def select(self, wanted: Mapping[str, Any]) -> Iterator[Index]:
         """Cells whose coordinates are the wanted ones.
@@ -209,8 +260,8 @@ class Grid:
             axis = self.axes[self.dims.index(name)]
             found = [i for i, x in enumerate(axis.labels) if _means(label, x)]
             if not found:
-                known = ", ".join(map(spelt, axis.labels[:20]))
-                raise InputError(f"{name} must be one of {known}, got {label!r}")
+                known = ", ".join(spelt(x)[:_MOST_SHOWN] for x in axis.labels[:20])
+                raise InputError(f"{name} must be one of {known}, got {_short(label)}")
             positions[self.dims.index(name)] = range(found[0], found[0] + 1)
         return itertools.product(*positions)
 
@@ -259,6 +310,13 @@ def spelt(label: Any) -> str:
     return str(label)
 
 
+def quoted(label: Any) -> str:
+    """A label as `spelt`; as a JSON string where a comma, quote or blank misleads."""
+    text = spelt(label)
+    plain = text and text == text.strip() and not {",", '"'} & {*text}
+    return text if plain and text.isprintable() else json.dumps(text)
+
+
 def _means(text: Any, label: Any) -> bool:
     """Whether a text, perhaps another spelling of a number, means a label."""
     if text == label or str(text) == spelt(label):
@@ -295,18 +353,18 @@ def united(held: Grid, asked: Grid) -> Grid:
 
 
 def _grown(held: Axis, asked: Axis) -> Axis:
-    labels = list(held.labels)
+    labels, known = list(held.labels), positions(held.labels)
     keys = {key: list(values) for key, values in held.keys.items()}
     for position, label in enumerate(asked.labels):
-        settings = asked.at(position)
-        if label not in held.labels:
+        settings, at = asked.at(position), known.get(_key(label))
+        if at is None:
             labels.append(label)
             for key, value in settings.items():
                 keys[key].append(value)
-        elif held.at(held.labels.index(label)) != settings:
+        elif held.at(at) != settings:
             raise InputError(
-                f"{held.name}={label} must mean what it means in the store"
-                f" ({held.at(held.labels.index(label))}), got {settings}"
+                f"{held.name}={spelt(label)} must mean what it means in the store"
+                f" ({held.at(at)}), got {settings}"
             )
     united_keys = {key: tuple(values) for key, values in keys.items()}
     return Axis(held.name, tuple(labels), united_keys)

@@ -138,7 +138,12 @@ def spec_of_flags(texts: Iterable[str], zips: Iterable[str], **rest: Any) -> Gri
             settings[key] = values[0]
         else:
             axes[key] = values
-    together = dict(_key_and_values("--zip", text) for text in zips)
+    together: dict[str, Any] = {}
+    for text in zips:
+        key, values = _key_and_values("--zip", text)
+        if key in together:
+            raise InputError(f"--zip must name {key} once")
+        together[key] = values
     return GridSpec(
         settings=settings, axes=axes, zip=[together] if together else [], **rest
     )

@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import sys
+from multiprocessing import resource_tracker
 
 import psutil
 
@@ -29,3 +31,17 @@ def steady_sums() -> None:
     """
     if len(available_cores()) == 1:
         os.environ.setdefault("NPROC", "2")
+
+
+def quiet_tracker() -> None:
+    """Start the process that frees semaphores, so that it frees them in silence.
+
+    After a SIGKILL of this process it would print a warning of what it has just freed.
+    It takes its filters from this process's when it starts.
+    """
+    own = "ignore:resource_tracker:UserWarning"
+    sys.warnoptions.append(own)
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        sys.warnoptions.remove(own)

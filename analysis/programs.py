@@ -28,6 +28,7 @@ from denram.errors import DenRAMError, DenRAMWarning, InputError
 from denram.storage import versions
 
 CELLS = "cells"
+_MOST_SHOWN = 200  # characters of a label in a message
 
 
 @dataclass(frozen=True)
@@ -227,5 +228,7 @@ def check_cells(grid: Grid, study: Study) -> dict[Index, Any]:
         try:
             configs[cell] = study.config(grid.flags(cell), grid.preset)
         except InputError as error:
-            raise InputError(f"cell {grid.label(cell)}: {error}") from None
+            label = grid.label(cell)
+            label = label if len(label) <= _MOST_SHOWN else f"{label[:_MOST_SHOWN]}..."
+            raise InputError(f"cell {label}: {error}") from None
     return configs

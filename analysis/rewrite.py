@@ -6,7 +6,7 @@ kill between them leaves is put right by `recover`.
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +14,9 @@ import numpy as np
 import zarr
 
 from denram.analysis import schema
-from denram.analysis.chunks import read_scalars
-from denram.analysis.grid import Grid
+from denram.analysis.chunks import read_scalars, sound_values
+from denram.analysis.grid import Grid, Index
+from denram.analysis.seal import digests, faults, read_root, sha256
 from denram.analysis.study import Layout
 from denram.analysis.sweep_store import Head, create, opened, read_head
 from denram.analysis.verify import require_sound
@@ -40,7 +41,7 @@ def extend(path: Path, grid: Grid, layout: Layout) -> None:
     grown = grid.shape != held.grid.shape
     shapes = (*held.shapes, grid.shape) if grown else held.shapes
     head = replace(held, grid=grid, shapes=shapes, packed=False)
-    _replace(path, lambda scratch: _rewritten(path, scratch, held, head, layout))
+    _replace(path, lambda scratch: _rewrite(path, scratch, (held, head), layout))
 
 
 def pack(path: Path, layout: Layout) -> None:
@@ -66,7 +67,54 @@ def pack(path: Path, layout: Layout) -> None:
             f" of {path} are missing"
         )
     head = replace(held, packed=True)
-    _replace(path, lambda scratch: _rewritten(path, scratch, held, head, layout))
+    _replace(path, lambda scratch: _rewrite(path, scratch, (held, head), layout))
+
+
+def unpack(path: Path, layout: Layout, lost: Collection[Index]) -> None:
+    """Give every cell of a packed store its own chunks again, but for lost ones.
+
+    Args:
+        path: of the store.
+        layout: what a cell holds.
+        lost: cells to be taken as missing.
+
+    Raises:
+        StorageError: the disk refused; the store is as it was.
+    """
+    held = read_head(path)
+    head = replace(held, packed=False)
+    _replace(path, lambda scratch: _rewrite(path, scratch, (held, head), layout, lost))
+
+
+def restore(path: Path, layout: Layout) -> list[str]:
+    """Make damaged metadata and labels again, where the digest proves them the same.
+
+    Args:
+        path: of the store.
+        layout: what a cell holds.
+
+    Returns:
+        The files that were put back.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    root, head = read_root(path), read_head(path, whole=False)
+    broken, told = list(faults(path, root, head.grid)), digests(root)
+    scratch, restored = path.with_name(f".{path.name}.{os.getpid()}.partial"), []
+    try:
+        with disk_errors(path):
+            shutil.rmtree(scratch, ignore_errors=True)
+            create(scratch, head, layout)
+            for file in (fault.file for fault in broken):
+                made = scratch / file
+                if made.is_file() and sha256(made) == told.get(file):
+                    (path / file).parent.mkdir(parents=True, exist_ok=True)
+                    os.replace(made, path / file)
+                    restored.append(file)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return restored
 
 
 def recover(path: Path) -> None:
@@ -105,13 +153,19 @@ def _replace(path: Path, write: Callable[[Path], None]) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _rewritten(
-    path: Path, scratch: Path, held: Head, head: Head, layout: Layout
+def _rewrite(
+    path: Path,
+    scratch: Path,
+    heads: tuple[Head, Head],
+    layout: Layout,
+    lost: Collection[Index] = (),
 ) -> None:
+    """Write what a store holds to a new group; heads are the old and the new one."""
+    held, head = heads
     create(scratch, head, layout)
     old, new = zarr.open_group(path, mode="r"), zarr.open_group(scratch, mode="r+")
     beside = [f"{schema.PROVENANCE}/{n}" for n in (schema.RECORD, schema.WALL)]
-    status = np.asarray(_array(old, schema.STATUS)[...])
+    status = _status(path, old, lost)
     for name in (*layout.variables, *beside, schema.STATUS):
         source, target = _array(old, name), _array(new, name)
         if head.packed:
@@ -123,13 +177,24 @@ def _rewritten(
                     path / name / "c", scratch / name / "c", copy_function=_linked
                 )
         else:
-            _copy_cells(source, target, status)
+            values = sound_values(path, name, source) if lost else source[...]
+            _copy_cells(np.asarray(values), target, status)
 
 
-def _copy_cells(source: zarr.Array, target: zarr.Array, status: np.ndarray) -> None:
+def _status(path: Path, old: zarr.Group, lost: Collection[Index]) -> np.ndarray:
+    array = _array(old, schema.STATUS)
+    if not lost:
+        return np.asarray(array[...])
+    status = sound_values(path, schema.STATUS, array)
+    for cell in lost:
+        status[cell] = schema.MISSING
+    return status
+
+
+def _copy_cells(values: np.ndarray, target: zarr.Array, status: np.ndarray) -> None:
     """Copy finished cells, each into the corner of its larger or equal new chunk."""
-    values, n_axes = np.asarray(source[...]), status.ndim
-    corner = tuple(slice(n) for n in source.shape[n_axes:])
+    n_axes = status.ndim
+    corner = tuple(slice(n) for n in values.shape[n_axes:])
     for cell in np.argwhere(status != schema.MISSING):
         full = np.full(target.shape[n_axes:], target.fill_value, target.dtype)
         full[corner] = values[tuple(cell)]

@@ -5,6 +5,7 @@ cells. It knows nothing of grids, stores or workers.
 """
 
 import importlib
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,8 +52,27 @@ class Layout:
     coords: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
 
+_BLOCK_BYTES = 4096  # least room of a file on common file systems
+_TEXT_BYTES = 64  # of one text, assumed
+
+
+def cell_bytes(layout: Layout) -> int:
+    """About the room that one cell of a store needs on the disk, bytes."""
+    total = 3 * _BLOCK_BYTES  # its status and provenance
+    for variable in layout.variables.values():
+        text = variable.dtype is str
+        itemsize = _TEXT_BYTES if text else np.dtype(variable.dtype).itemsize
+        n_blocks = -(-itemsize * math.prod(variable.shape) // _BLOCK_BYTES)
+        total += max(1, n_blocks) * _BLOCK_BYTES
+    return total
+
+
 class Study(Protocol):
-    """Anything that can be swept."""
+    """Anything that can be swept.
+
+    A study may have `check(config)` too, which raises an InputError where a cell could
+    not be computed here, such as for want of its data; see `require_ready`.
+    """
 
     @property
     def name(self) -> str:
@@ -105,6 +125,26 @@ class Study(Protocol):
     def memory_bytes(self, config: Any, members: int) -> int:
         """Estimated memory of a program of so many cells, bytes."""
         ...
+
+
+def require_ready(study: Study, config: Any, label: str) -> None:
+    """Let a study refuse a cell that is to be computed, if it can tell beforehand.
+
+    Args:
+        study: what is done.
+        config: of the cell.
+        label: of the cell, for the message.
+
+    Raises:
+        InputError: the study's own, with the cell's label.
+    """
+    check = getattr(study, "check", None)
+    if check is None:
+        return
+    try:
+        check(config)
+    except InputError as error:
+        raise InputError(f"cell {label}: {error}") from None
 
 
 STUDIES = {"train": "train_study:TrainStudy", "map": "map_study:MapStudy"}

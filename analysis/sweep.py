@@ -5,23 +5,25 @@ cell keeps its own folder while it is computed, so a sweep that is killed loses 
 """
 
 import hashlib
-import json
-import os
-import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import filelock
 import numpy as np
 
 from denram.analysis import schema
-from denram.analysis.grid import Grid, Index, united
+from denram.analysis.folder import (
+    check_folder,
+    is_replaceable,
+    owned,
+    resumable,
+    set_aside,
+)
+from denram.analysis.grid import Grid, Index, positions, united
 from denram.analysis.programs import (
-    CELLS,
     Outcome,
     Program,
     Task,
@@ -30,12 +32,14 @@ from denram.analysis.programs import (
     run_program,
 )
 from denram.analysis.rewrite import extend, is_aside, recover
-from denram.analysis.study import Study, study_of
+from denram.analysis.study import Study, cell_bytes, require_ready, study_of
 from denram.analysis.sweep_store import STORE, Head, SweepStore, create, read_head
-from denram.errors import BusyError, InputError, StorageError
+from denram.errors import InputError
 from denram.storage import clear_litter, disk_errors, output_folder, replacing, versions
 
-_LOCK, _OWNER = ".lock", ".owner.json"
+if TYPE_CHECKING:
+    from distributed import Client
+
 _ROOMS = ("devices", "mapping", "train")  # whose code decides a result
 
 
@@ -44,6 +48,7 @@ class SweepWatch:
     """What a caller wants to hear of while a sweep goes on; all are optional.
 
     Attributes:
+        on_aside: called with the new name of a sweep that was set aside.
         on_plan: called with the grid of the store, the statuses found, and the cells
             that are to be computed.
         on_begin: called with the program that begins.
@@ -51,6 +56,7 @@ class SweepWatch:
         on_cell: called with what became of a cell, once it is stored.
     """
 
+    on_aside: Callable[[Path], None] = lambda path: None
     on_plan: Callable[[Grid, np.ndarray, list[Index]], None] = lambda g, s, todo: None
     on_begin: Callable[[Program], None] = lambda program: None
     on_progress: Callable[[Program, int, int], None] = lambda p, done, total: None
@@ -83,6 +89,7 @@ class Plan:
         study: what is done with them.
         status: of every cell, as the store has it.
         shapes: of the store, at creation and after each extension, this one included.
+        retry_failed: whether failed cells are computed again.
     """
 
     grid: Grid
@@ -91,10 +98,12 @@ class Plan:
     study: Study
     status: np.ndarray
     shapes: tuple[Index, ...]
+    retry_failed: bool = False
 
-    def todo(self, *, retry_failed: bool) -> list[Index]:
-        """Cells asked for that are not done."""
-        skipped = {schema.DONE} if retry_failed else {schema.DONE, schema.FAILED}
+    @cached_property
+    def todo(self) -> list[Index]:
+        """Cells asked for that are to be computed."""
+        skipped = {schema.DONE} if self.retry_failed else {schema.DONE, schema.FAILED}
         return [cell for cell in self.asked if self.status[cell] not in skipped]
 
 
@@ -103,6 +112,8 @@ def plan(
     out: str | Path,
     *,
     only: Mapping[str, Any] | None = None,
+    retry_failed: bool = False,
+    fresh: bool = False,
     study: Study | None = None,
 ) -> Plan:
     """Check a grid against the folder's store, and every cell against its rules.
@@ -111,13 +122,18 @@ def plan(
         grid: what is asked for; None for what the store holds.
         out: folder of the sweep, which may not exist yet.
         only: axis name to label; cells with other coordinates are not asked for.
+        retry_failed: compute failed cells again.
+        fresh: take no notice of a sweep that the folder holds.
         study: other than the grid's own, for tests.
 
     Raises:
-        InputError: no grid, another than the store's, or a cell that breaks a rule.
+        InputError: no grid, another than the store's, a cell that breaks a rule, or
+            one to be computed that lacks what it needs, such as its data.
     """
     path = Path(out) / STORE
-    held = read_head(path) if (path / "zarr.json").exists() else None
+    if not fresh:
+        check_folder(Path(out))
+    held = None if fresh or not (path / "zarr.json").exists() else read_head(path)
     if grid is None and held is None:
         raise InputError(f"a new sweep needs a grid, and {out} holds none")
     asked_grid = grid if grid is not None or held is None else held.grid
@@ -143,7 +159,10 @@ def plan(
     shapes = () if held is None else held.shapes
     if not shapes or shapes[-1] != whole.shape:
         shapes = (*shapes, whole.shape)
-    return Plan(whole, asked, configs, study, status, shapes)
+    made = Plan(whole, asked, configs, study, status, shapes, retry_failed)
+    for cell in made.todo:
+        require_ready(study, configs[cell], whole.label(cell))
+    return made
 
 
 def _check_names(grid: Grid, study: Study, configs: Mapping[Index, Any]) -> None:
@@ -157,14 +176,29 @@ def _check_names(grid: Grid, study: Study, configs: Mapping[Index, Any]) -> None
                 raise InputError(
                     f"an axis must not have the name of a result, got {name!r}"
                 )
+        if axis.name not in axis.keys and _is_setting(grid, study, axis.name):
+            raise InputError(
+                f"an axis named {axis.name} must set {axis.name}, but it sets"
+                f" {', '.join(axis.keys)}"
+            )
+
+
+def _is_setting(grid: Grid, study: Study, name: str) -> bool:
+    """Whether a study knows a key; all else of the grid has been checked."""
+    flags = grid.flags((0,) * len(grid.axes))
+    try:
+        study.config({**flags, name: 0}, grid.preset)
+    except InputError as error:
+        return "unknown key" not in str(error)
+    return True
 
 
 def _asked(whole: Grid, grid: Grid, only: Mapping[str, Any]) -> Iterator[Index]:
     """The asked grid's cells by their places in the whole one."""
-    places = [
-        [axis.labels.index(label) for label in part.labels]
-        for axis, part in zip(whole.axes, grid.axes, strict=True)
-    ]
+    places = []
+    for axis, part in zip(whole.axes, grid.axes, strict=True):
+        held = positions(axis.labels)
+        places.append([held[key] for key in positions(part.labels)])
     for cell in grid.select(only):
         yield tuple(place[i] for place, i in zip(places, cell, strict=True))
 
@@ -176,6 +210,7 @@ def run_sweep(
     engine: Engine = Engine(),
     only: Mapping[str, Any] | None = None,
     retry_failed: bool = False,
+    fresh: bool = False,
     study: Study | None = None,
     watch: SweepWatch = SweepWatch(),
 ) -> Path:
@@ -188,6 +223,7 @@ def run_sweep(
         engine: where programs are computed.
         only: axis name to label; cells with other coordinates are left.
         retry_failed: compute failed cells again.
+        fresh: set a sweep that the folder holds aside, and begin anew.
         study: other than the grid's own, for tests.
         watch: callbacks.
 
@@ -197,38 +233,55 @@ def run_sweep(
         StorageError: the disk refused; finished cells are intact.
     """
     out = output_folder(out).absolute()
-    if is_aside(out / STORE):
+    fresh = fresh and is_replaceable(out)
+    if not fresh and is_aside(out / STORE):
         with owned(out):
             recover(out / STORE)
-    _check_folder(out)
-    plan(grid, out, only=only, study=study)  # refuse before anything is written
-    with disk_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
-    with owned(out):
+    asked = partial(plan, grid, out, only=only, study=study, retry_failed=retry_failed)
+    first = asked(fresh=fresh)  # refuse before anything is written
+    with ExitStack() as stack:
+        client = None
+        if engine.scheduler is not None and first.todo:
+            client = stack.enter_context(_cluster(engine))
+        if fresh and (aside := set_aside(out)) is not None:
+            watch.on_aside(aside)
+        with disk_errors(out):
+            out.mkdir(parents=True, exist_ok=True)
+        stack.enter_context(owned(out))
         recover(out / STORE)
         clear_litter(out)
-        planned = plan(grid, out, only=only, study=study)
-        _prepare(planned, out / STORE, retry_failed=retry_failed)
-        todo = planned.todo(retry_failed=retry_failed)
-        watch.on_plan(planned.grid, planned.status, todo)
-        if todo:
-            for outcome in _outcomes(planned, out, todo, engine, watch):
-                watch.on_cell(outcome)
+        planned = asked()
+        stack.enter_context(resumable(out, _needed_bytes(planned)))
+        _prepare(planned, out / STORE)
+        watch.on_plan(planned.grid, planned.status, planned.todo)
+        if planned.todo:
+            with ExitStack() as computing:
+                if client is None and engine != Engine():
+                    client = computing.enter_context(_cluster(engine))
+                for outcome in _outcomes(planned, out, client, watch):
+                    watch.on_cell(outcome)
             clear_litter(out)  # of workers that died
     return out / STORE
 
 
-def _check_folder(out: Path) -> None:
-    """Refuse a folder with something else in it; grid files may lie there."""
-    if not out.exists() or any((out / name).exists() for name in (STORE, CELLS)):
-        return
-    held = [p.name for p in out.iterdir() if p.suffix != ".toml" and p.name[0] != "."]
-    if held or (out / "config.toml").exists():
-        held = held or ["config.toml"]
-        raise InputError(f"out must be new or hold a sweep, but {out} holds {held[0]}")
+def _needed_bytes(planned: Plan) -> int:
+    layout = planned.study.layout(planned.configs.values())
+    return len(planned.todo) * cell_bytes(layout)
 
 
-def _prepare(planned: Plan, path: Path, *, retry_failed: bool) -> None:
+@contextmanager
+def _cluster(engine: Engine) -> "Iterator[Client]":
+    from denram.analysis.workers import joined_cluster, local_cluster
+
+    if engine.scheduler is not None:
+        cluster = joined_cluster(engine.scheduler)
+    else:
+        cluster = local_cluster(engine.workers, dashboard=engine.dashboard)
+    with cluster as client:
+        yield client
+
+
+def _prepare(planned: Plan, path: Path) -> None:
     """Write the empty store, or check the one that is there and give it its size."""
     layout = planned.study.layout(planned.configs.values())
     if not path.exists():
@@ -238,7 +291,7 @@ def _prepare(planned: Plan, path: Path, *, retry_failed: bool) -> None:
         return
     head = read_head(path)
     changed = _other_builder(head.built_by, built_by())
-    changes = bool(planned.todo(retry_failed=retry_failed))
+    changes = bool(planned.todo)
     if changed and changes:
         raise InputError(
             "a sweep must be continued by what began it; changed: "
@@ -250,66 +303,28 @@ def _prepare(planned: Plan, path: Path, *, retry_failed: bool) -> None:
 
 
 def _outcomes(
-    planned: Plan, out: Path, todo: list[Index], engine: Engine, watch: SweepWatch
+    planned: Plan, out: Path, client: "Client | None", watch: SweepWatch
 ) -> Iterator[Outcome]:
-    jobs = programs(planned.grid, planned.shapes, planned.study, planned.configs, todo)
     study, configs = planned.study, planned.configs
-    if engine.workers == 0 and engine.scheduler is None:
+    jobs = programs(planned.grid, planned.shapes, study, configs, planned.todo)
+    if client is None:
         for job in jobs:
             watch.on_begin(job)
             task = Task(job, out, study, tuple(configs[cell] for cell in job.cells))
             yield from run_program(task, partial(watch.on_progress, job))
         return
-    from denram.analysis.workers import joined_cluster, local_cluster, run_on
+    from denram.analysis.workers import run_on
 
-    if engine.scheduler is not None:
-        cluster = joined_cluster(engine.scheduler)
-    else:
-        cluster = local_cluster(engine.workers, dashboard=engine.dashboard)
-    with cluster as client:
-        for outcomes in run_on(
-            client,
-            jobs,
-            out=out,
-            study=study,
-            configs=configs,
-            on_begin=watch.on_begin,
-            on_progress=watch.on_progress,
-        ):
-            yield from outcomes
-
-
-@contextmanager
-def owned(out: Path) -> Iterator[None]:
-    """Hold a sweep's folder against other processes.
-
-    Raises:
-        BusyError: another process holds it.
-        StorageError: the disk refused.
-    """
-    lock = filelock.FileLock(out / _LOCK)
-    with disk_errors(out):
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
-            raise BusyError(f"out must not be in use, but {_owner(out)}") from None
-    owner = {"pid": os.getpid(), "host": socket.gethostname()}
-    with disk_errors(out):
-        (out / _OWNER).write_text(json.dumps(owner), encoding="utf-8")
-    try:
-        yield
-    finally:
-        (out / _OWNER).unlink(missing_ok=True)
-        lock.release()
-
-
-def _owner(out: Path) -> str:
-    try:
-        owner = json.loads((out / _OWNER).read_text(encoding="utf-8"))
-        who = f"process {owner['pid']} on {owner['host']}"
-    except (OSError, ValueError, KeyError):
-        who = "another process"
-    return f"{who} works on {out}"
+    for outcomes in run_on(
+        client,
+        jobs,
+        out=out,
+        study=study,
+        configs=configs,
+        on_begin=watch.on_begin,
+        on_progress=watch.on_progress,
+    ):
+        yield from outcomes
 
 
 def built_by() -> dict[str, str]:
@@ -334,35 +349,3 @@ def _other_builder(held: Mapping[str, str], now: Mapping[str, str]) -> list[str]
         for name in now
         if essence(name, held.get(name, "")) != essence(name, now[name])
     ]
-
-
-def set_aside(out: Path) -> Path | None:
-    """Give a sweep's folder another name, so that a new one can take its place.
-
-    Raises:
-        BusyError: another process works on it.
-        StorageError: the disk refused.
-    """
-    if not out.exists():
-        return None
-    with owned(out), disk_errors(out):
-        n = 1
-        while (new := out.with_name(f"{out.name}.old-{n}")).exists():
-            n += 1
-        os.replace(out, new)
-    return new
-
-
-def repair(path: Path, cells: list[Index]) -> None:
-    """Take damaged cells as missing, so that the next run computes them again.
-
-    Raises:
-        BusyError: another process works on the sweep.
-        StorageError: the disk refused.
-    """
-    with owned(path.parent), disk_errors(path):
-        store = SweepStore(path)
-        if store.head.packed:
-            raise StorageError(f"{path} is packed and cannot be repaired")
-        for cell in cells:
-            store.forget(cell)

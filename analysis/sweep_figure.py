@@ -51,7 +51,7 @@ def sweep_table(data: xr.Dataset, grid: Grid) -> pd.DataFrame:
         over, kept = [], list(grid.dims)
     main = _main(values)
     table = values.mean(over)
-    n = values[main].notnull().sum(over)
+    n = values[main].notnull().astype(int).sum(over)
     if over:
         squares = ((values[main] - table[main]) ** 2).sum(over)
         table[f"{main}_sd"] = np.sqrt(squares / (n - 1).where(n > 1))
@@ -114,14 +114,21 @@ def _with_units(name: str, units: str) -> str:
 
 def _label(names: list[str], values: object) -> str:
     values = values if isinstance(values, tuple) else (values,)
-    return ", ".join(f"{n}={spelt(v)}" for n, v in zip(names, values, strict=False))
+    pairs = zip(names, values, strict=False)
+    return _plain(", ".join(f"{name}={spelt(value)}" for name, value in pairs))
+
+
+def _plain(text: str) -> str:
+    """A text that is not taken for a formula."""
+    return text.replace("$", r"\$")
 
 
 def _line(
     axes: Axes, part: pd.DataFrame, across: str, main: str, *, style: dict[str, str]
 ) -> None:
     x = part[across].to_numpy()
-    x = x if x.dtype.kind in "iuf" else x.astype(str)
+    if x.dtype.kind not in "iuf":
+        x = np.array([_plain(str(label)) for label in x])
     order = np.argsort(x, kind="stable")
     y = part[main].to_numpy()[order]
     known = f"{main}_sd" in part

@@ -8,7 +8,7 @@ alone; what differs from run to run (time, host, versions) lies in `provenance`.
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,10 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from denram.analysis import schema
 from denram.analysis.chunks import chunk_path, read_scalars
-from denram.analysis.grid import Grid, Index
+from denram.analysis.grid import Axis, Grid, Index
+from denram.analysis.seal import META, Fault, faults, is_sealed, read_root, seals
 from denram.analysis.study import Layout, Values, Variable
-from denram.errors import InputError, StorageError
+from denram.errors import InputError
 from denram.storage import disk_errors, require_memory
 
 FORMAT = 1  # of the store; a newer one is refused
@@ -42,12 +43,14 @@ class Head:
             later never share a program with earlier ones.
         built_by: library versions and code that the results depend on.
         packed: whether many cells share a chunk; such a store is only read.
+        sealed: whether digests of its files were noted when it was made.
     """
 
     grid: Grid
     shapes: tuple[Index, ...]
     built_by: Mapping[str, str]
     packed: bool = False
+    sealed: bool = True
 
     def attrs(self) -> dict[str, Any]:
         """As the root group's attributes."""
@@ -98,12 +101,11 @@ def create(path: Path, head: Head, layout: Layout) -> None:
     beside = root.create_group(schema.PROVENANCE)
     _cell_array(beside, schema.RECORD, _RECORD, head)
     _cell_array(beside, schema.WALL, _WALL, head)
+    root.attrs.update(seals(path))
 
 
 def _coordinate(group: zarr.Group, name: str, dim: str, values: Any) -> None:
-    plain = list(values)
-    if not all(isinstance(v, bool | int | float) for v in plain):
-        plain = [v if isinstance(v, str) else json.dumps(v) for v in plain]
+    plain = spellings(values)
     array = np.array(plain)
     text = array.dtype.kind == "U"
     made = group.create_array(
@@ -114,8 +116,31 @@ def _coordinate(group: zarr.Group, name: str, dim: str, values: Any) -> None:
         dimension_names=(dim,),
         attributes={"units": schema.UNITS.get(name, "1")},
         compressors=_codecs(text, array.nbytes),
+        config={"write_empty_chunks": True},
     )
     made[:] = array.astype(object) if text else array
+
+
+def spellings(values: Iterable[Any]) -> list[Any]:
+    """Labels as a coordinate holds them: numbers, or texts."""
+    plain = list(values)
+    if all(isinstance(v, bool | int | float) for v in plain):
+        return plain
+    return [v if isinstance(v, str) else json.dumps(v) for v in plain]
+
+
+def wrong_labels(axis: Axis, name: str, held: np.ndarray) -> str:
+    """Why a coordinate is not what the grid says; empty if it is.
+
+    Args:
+        axis: of the grid.
+        name: of the axis, or of one of its keys.
+        held: values of the coordinate.
+    """
+    told = spellings(axis.labels if name == axis.name else axis.keys[name])
+    if list(map(str, held.tolist())) == list(map(str, told)):
+        return ""
+    return "its labels are not those of the grid"
 
 
 def _codecs(text: bool, nbytes: int) -> list[Any]:
@@ -268,45 +293,45 @@ def read_head(path: Path, *, whole: bool = True) -> Head:
 
     Args:
         path: of the store.
-        whole: refuse a store that lacks one of its arrays.
+        whole: refuse a store whose metadata or labels are not what was written.
 
     Raises:
         InputError: no store, of a newer format, or damaged.
     """
-    file = path / "zarr.json"
-    if not file.is_file():
+    if not (path / META).is_file():
         raise InputError(f"store must be a sweep's zarr group, got {path}")
+    root = read_root(path)
+    attrs = root["attributes"]
+    written = attrs.get("format", 0)
+    if written != FORMAT:
+        raise InputError(
+            f"sweep {path} must be of format {FORMAT}, got {written!r}; "
+            "a newer version of this toolkit may have written it"
+        )
     try:
-        attrs = json.loads(file.read_text(encoding="utf-8"))["attributes"]
-        written = attrs.get("format", 0)
-        if written == FORMAT:
-            lost = lost_arrays(path, attrs) if whole else []
-            if lost:
-                raise InputError(
-                    f"sweep {path} is damaged: {lost[0]}/zarr.json is missing"
-                )
-            return Head(
-                grid=Grid.from_dict(json.loads(attrs["definition"])),
-                shapes=tuple(tuple(shape) for shape in attrs["shapes"]),
-                built_by=json.loads(attrs["built_by"]),
-                packed=attrs["packed"],
-            )
+        head = Head(
+            grid=Grid.from_dict(json.loads(attrs["definition"])),
+            shapes=tuple(tuple(shape) for shape in attrs["shapes"]),
+            built_by=json.loads(attrs["built_by"]),
+            packed=attrs["packed"],
+            sealed=is_sealed(root),
+        )
     except InputError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         reason = str(error) or type(error).__name__
         raise InputError(f"sweep {path} cannot be read: {reason}") from None
-    raise InputError(
-        f"sweep {path} must be of format {FORMAT}, got {written!r}; "
-        "a newer version of this toolkit may have written it"
+    for fault in faults(path, root, head.grid) if whole else ():
+        raise damaged(path, fault)
+    return head
+
+
+def damaged(path: Path, fault: Fault) -> InputError:
+    """What to say of a store with a fault."""
+    return InputError(
+        f"sweep {path} is damaged: {fault.file}: {fault.reason}; denram-analyze verify"
+        f" {path} names all damage, and --repair mends what can be mended"
     )
-
-
-def lost_arrays(path: Path, attrs: Mapping[str, Any]) -> list[str]:
-    """Arrays that the store should have and has not."""
-    return [
-        n for n in attrs.get("arrays", ()) if not (path / n / "zarr.json").is_file()
-    ]
 
 
 def open_sweep(path: str | Path) -> xr.Dataset:
@@ -316,14 +341,17 @@ def open_sweep(path: str | Path) -> xr.Dataset:
         path: of the store, or of the folder that holds it.
 
     Raises:
-        InputError: there is none, it cannot be read, or it would not fit in memory.
+        InputError: there is none, it cannot be read, its labels are not its grid's, or
+            it would not fit in memory.
     """
     path = store_path(path)
-    read_head(path)
+    grid = read_head(path).grid
     try:
-        with xr.open_zarr(path, consolidated=False, chunks=None) as dataset:
-            require_memory(4 * dataset.nbytes, f"the sweep {path}")
-            return dataset.load()
+        # indexes would read coordinates before their declared size is known
+        with _opened(path, create_default_indexes=False) as lazy:
+            require_memory(4 * lazy.nbytes, f"the sweep {path}")
+        with _opened(path) as dataset:
+            held = dataset.load()
     except InputError:
         raise
     except Exception as error:
@@ -332,6 +360,16 @@ def open_sweep(path: str | Path) -> xr.Dataset:
             f"sweep {path} cannot be read: {reason}; denram-analyze verify {path}"
             " names damaged cells"
         ) from None
+    for axis in grid.axes:
+        for name in dict.fromkeys((axis.name, *axis.keys)):
+            reason = wrong_labels(axis, name, held[name].to_numpy())
+            if reason:
+                raise damaged(path, Fault(name, reason))
+    return held
+
+
+def _opened(path: Path, **options: Any) -> xr.Dataset:
+    return xr.open_zarr(path, consolidated=False, chunks=None, **options)
 
 
 STORE = "sweep.zarr"
@@ -359,13 +397,3 @@ def results_sha256(path: Path) -> str:
             found.update(f"{name.as_posix()}\0".encode())
             found.update(hashlib.sha256(file.read_bytes()).digest())
     return found.hexdigest()
-
-
-def require_unpacked(path: Path, head: Head) -> None:
-    """Refuse to write to a packed store.
-
-    Raises:
-        StorageError: it is packed.
-    """
-    if head.packed:
-        raise StorageError(f"{path} is packed and can only be read")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from denram.analysis.grid import Index
-from denram.analysis.processes import available_cores
+from denram.analysis.processes import available_cores, quiet_tracker
 from denram.analysis.programs import Outcome, Program, Task, mark_failed, run_program
 from denram.analysis.study import Study
 from denram.analysis.sweep_store import STORE, SweepStore
@@ -52,6 +52,7 @@ def local_cluster(n_workers: int, *, dashboard: bool = False) -> "Iterator[Clien
     from dask import config as dask_config
     from distributed import Client, LocalCluster
 
+    quiet_tracker()
     cores = sorted(available_cores())
     share = max(1, len(cores) // n_workers)
     threads = str(max(2, share))
@@ -125,7 +126,7 @@ def joined_cluster(address: str, *, timeout_s: float = 10.0) -> "Iterator[Client
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     try:
         client = Client(address, timeout=timeout_s)
-    except (OSError, TimeoutError, ValueError) as error:
+    except (OSError, TimeoutError, ValueError, TypeError, RuntimeError) as error:
         text = " ".join(str(error).split())[:120] or type(error).__name__
         raise InputError(
             f"scheduler must answer within {timeout_s:g} s, got {address!r}: {text}"

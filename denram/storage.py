@@ -85,7 +85,9 @@ def disk_errors(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            free = shutil.disk_usage(path.absolute().anchor).free
+            whole = path.absolute()
+            there = next(p for p in (whole, *whole.parents) if p.exists())
+            free = shutil.disk_usage(there).free
             reason = f"the disk is full ({free} bytes free)"
         else:
             reason = error.strerror or str(error)

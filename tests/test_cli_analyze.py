@@ -210,7 +210,7 @@ def test_a_file_in_place_of_the_folder_is_refused_and_kept():
         (["sweep", "--set", "n_in=8"], "a sweep must have 1 to 12 axes, got 0"),
         (["sweep", "--set", "colour=1,2"], "cell colour=1: unknown key 'colour'"),
         (["sweep", "--set", "n_in=8,0"], "cell n_in=0: n_in must be"),
-        (["sweep", "--set", "n_in=8,nan"], "a value of an axis must be finite"),
+        (["sweep", "--set", "n_in=8,nan"], "a value of n_in must be finite"),
         (["sweep", "--set", "n_in=,"], "n_in"),
         (["sweep", "--seeds", ""], "--seeds must have at least one value, got none"),
         (["sweep", "--chips", "0"], "--chips must be >= 1"),
@@ -218,6 +218,12 @@ def test_a_file_in_place_of_the_folder_is_refused_and_kept():
         (["sweep", "--seeds", "1", "--workers", "900"], "--workers must be <= "),
         (["sweep", "--seeds", "1", "--dashboard"], "--dashboard needs --workers"),
         (["sweep", "--seeds", "1", "--scheduler", "x"], "--scheduler must be like tcp"),
+        (["sweep", "--seeds", "1", "--scheduler", "tcp://h:99999999"], "like tcp://"),
+        (["sweep", "--seeds", "1", "--scheduler", "http://h:1"], "like tcp://"),
+        (["sweep", "--seeds", "1", "--scheduler", "tcp://h"], "like tcp://"),
+        (["sweep", "--force-new", "--out", "x"], "--force-new needs a grid"),
+        (["sweep", "--seeds", "1", "--only", 'seed="1'], "--only must be AXIS=VALUE"),
+        (["sweep", "--seeds", "1,2", "--only", "seed=1,"], "--only must be AXIS=VALUE"),
         (
             ["sweep", "--seeds", "1", "--workers", "2", "--scheduler", "tcp://x:1"],
             "--scheduler must not be given with --workers",
@@ -241,6 +247,7 @@ def test_a_scheduler_that_is_not_there_is_refused_and_nothing_is_lost():
     arguments = [*MAP, "--chips", "2", "--out", "s"]
     arguments += ["--scheduler", "tcp://127.0.0.1:9"]
     assert "scheduler must answer" in refused(cli.command, *arguments)
+    assert list(Path().iterdir()) == []
     call(cli.command, *arguments[:-2])
     assert (open_sweep("s")["status"] == 1).all()
 
@@ -266,3 +273,164 @@ def test_a_writer_that_was_killed_leaves_nothing_behind():
     os.remove(Path("s") / STORE / "status" / "c" / "0")
     assert call(cli.command, "sweep", "--out", "s")[0] == 0
     assert not litter.exists()
+
+
+GROWN = [*MAP, "--set", "r_std=0.2,0.4", "--chips", "2", "--out", "s"]
+
+
+@pytest.fixture
+def small():
+    """A finished sweep in the folder s, and what all its files hold."""
+    assert call(cli.command, *GROWN)[0] == 0
+    return files("s")
+
+
+def files(folder):
+    found = {p: p.read_bytes() for p in Path(folder).rglob("*") if p.is_file()}
+    return {p: x for p, x in found.items() if p.name != ".lock"}
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--set", "r_std=0.2,-4"], "cell r_std=-4,chip_seed=0: r_std must be"),
+        (["--set", "r_std=1,2", "--scheduler", "tls://127.0.0.1:9"], "must answer"),
+        (["--set", "r_std=1,2", "--only", "r_std=7"], "r_std must be one of"),
+    ],
+)
+def test_force_new_moves_nothing_that_it_cannot_replace(small, more, message):
+    arguments = [*MAP, "--chips", "2", "--out", "s", "--force-new", *more]
+    assert message in refused(cli.command, *arguments)
+    assert files("s") == small
+    assert [p.name for p in Path().iterdir()] == ["s"]
+
+
+def test_force_new_moves_no_folder_without_a_sweep():
+    Path("important").mkdir()
+    Path("important/thesis.doc").write_text("mine")
+    for more in ([], ["--dry-run"]):
+        arguments = [*MAP, "--chips", "2", "--out", "important", "--force-new", *more]
+        assert "important holds thesis.doc" in refused(cli.command, *arguments)
+    assert [str(p) for p in Path().rglob("*")] == [
+        "important",
+        "important/thesis.doc",
+    ]
+
+
+def test_force_new_sets_a_sweep_aside_and_its_dry_run_says_what_it_would_do(small):
+    other = [*MAP, "--set", "n_delays=2", "--chips", "3", "--out", "s", "--force-new"]
+    code, out, _ = call(cli.command, *other, "--dry-run")
+    assert code == 0
+    assert "cells  3, of which 0 need no run" in out
+    assert files("s") == small
+    code, out, err = call(cli.command, *other)
+    assert (code, err) == (0, "")
+    assert "set aside: " in out
+    aside = {Path("s", *p.parts[1:]): x for p, x in files("s.old-1").items()}
+    assert aside == small
+    assert open_sweep("s")["status"].sizes == {"chip_seed": 3}
+
+
+def test_a_dry_run_counts_the_failed_cells_that_are_tried_again(small):
+    store = SweepStore(Path("s") / STORE)
+    store.fail((1, 0), {"error": "made up"})
+    for more, done in ([], 4), (["--retry-failed"], 3), (["--only", "r_std=0.4"], 1):
+        _, out, _ = call(cli.command, "sweep", "--out", "s", "--dry-run", *more)
+        asked = 2 if "--only" in more else 4
+        assert f"cells  {asked}, of which {done} need no run" in out
+
+
+def test_the_store_itself_can_be_named_to_go_on(small):
+    code, out, _ = call(cli.command, "sweep", "--out", f"s/{STORE}")
+    assert code == 0
+    assert "4 done, 0 failed, 0 to be computed" in out
+    assert set(files("s")) == set(small)
+
+
+def test_verify_counts_missing_cells_and_repairs_what_all_cells_share(small):
+    (Path("s") / STORE / "status" / "c" / "0" / "1").unlink()
+    code, out, _ = call(cli.command, "verify", "s")
+    assert code == 0
+    assert "3 done, 0 failed, 1 missing" in out
+    meta = Path("s") / STORE / "cv" / "zarr.json"
+    meta.write_text(meta.read_text().replace("r_std", "r_stD"))
+    code, out, _ = call(cli.command, "verify", "s", "--repair")
+    assert code == 3
+    assert "whole sweep: cv/zarr.json: its dimensions must begin with r_std" in out
+    assert "made again: cv/zarr.json" in out
+    assert "will be computed" not in out
+    assert "cannot be repaired" not in out
+    assert call(cli.command, "sweep", "--out", "s")[0] == 0
+    # the results again, but not how long they took
+    assert {p: x for p, x in files("s").items() if "provenance" not in p.parts} == {
+        p: x for p, x in small.items() if "provenance" not in p.parts
+    }
+
+
+def test_verify_says_what_cannot_be_repaired(small):
+    root = Path("s") / STORE / "zarr.json"
+    meta = json.loads(root.read_text())
+    meta["attributes"]["grid"] = "another"
+    root.write_text(json.dumps(meta))
+    code, out, _ = call(cli.command, "verify", "s", "--repair")
+    assert code == 3
+    assert "1 files cannot be repaired; put a copy of them back" in out
+    assert out.count("whole sweep: zarr.json: it is not what was written") == 2
+    assert "will be computed" not in out
+
+
+def test_a_packed_store_is_repaired(small):
+    call(cli.command, "pack", "s")
+    file = Path("s") / STORE / "cv" / "c" / "0" / "0"
+    file.write_bytes(b"damaged")
+    assert "verify s/sweep.zarr --repair" in refused(
+        cli.command, *MAP, "--set", "r_std=0.2,0.4", "--chips", "3", "--out", "s"
+    ).replace(str(Path.cwd()) + "/", "")
+    code, out, _ = call(cli.command, "verify", "s", "--repair")
+    assert code == 3
+    assert "4 cells will be computed by the next run" in out
+    assert call(cli.command, "sweep", "--out", "s")[0] == 0
+    assert call(cli.command, "verify", "s")[0] == 0
+    assert Path("s/sweep.csv").read_bytes() == small[Path("s/sweep.csv")]
+
+
+def test_a_store_written_before_digests_is_said_to_be(small):
+    root = Path("s") / STORE / "zarr.json"
+    meta = json.loads(root.read_text())
+    del meta["attributes"]["files"], meta["attributes"]["seal"]
+    root.write_text(json.dumps(meta))
+    code, out, _ = call(cli.command, "verify", "s")
+    assert code == 0
+    assert "written before digests" in out
+
+
+def test_a_page_is_not_written_over_a_folder(small):
+    Path("pages").mkdir()
+    assert "--html must be a file, got the folder pages" in refused(
+        cli.command, "explore", "s", "--html", "pages"
+    )
+
+
+def test_a_label_with_commas_can_be_asked_for(small):
+    Path("grid.toml").write_text(
+        'study = "map"\n[settings]\nn_in = 4\n[[zip]]\nname = "x"\n'
+        'labels = ["a,b=c", "d"]\nr_std = [0.1, 0.2]\n'
+    )
+    only = 'x="a,b=c"'
+    assert call(cli.command, "sweep", "grid.toml", "--out", "t", "--only", only)[0] == 0
+    np.testing.assert_array_equal(SweepStore(Path("t") / STORE).status(), [1, 0])
+
+
+def test_an_axis_that_does_not_set_the_key_it_is_named_for_is_refused():
+    Path("grid.toml").write_text(
+        'study = "map"\n[settings]\nn_in = 4\n[[zip]]\nname = "r_mu"\n'
+        "r_std = [0.1, 0.2]\n"
+    )
+    told = refused(cli.command, "sweep", "grid.toml", "--out", "t")
+    assert "an axis named r_mu must set r_mu, but it sets r_std" in told
+    assert not Path("t").exists()
+
+
+def test_a_table_of_no_replicates_counts_in_numbers():
+    call(cli.command, *MAP, "--set", "r_std=0.2,0.4", "--out", "s")
+    assert [row["n_cells"] for row in _rows("s/sweep.csv")] == ["1", "1"]

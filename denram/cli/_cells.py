@@ -1,9 +1,12 @@
 """What commands that run cells share: their options, and what they would do."""
 
+import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 import click
 
@@ -18,9 +21,12 @@ if TYPE_CHECKING:
     from denram.analysis.grid import Index
     from denram.analysis.sweep import Engine, Plan
 
-FAILED_CELLS = 3  # exit code
-_N_LISTED = 40  # failed cells shown
-_GRACE_S = 1.5  # for what is being written when a signal comes
+_TRANSPORTS = ("tcp", "tls", "ucx", "ws", "wss")  # of dask
+# AXIS=VALUE with a bare or a quoted value, up to a comma or the end
+_PART = re.compile(
+    r'(?P<name>[^=,]+)=(?P<value>\s*"(?:[^"\\]|\\.)*"\s*|[^",][^,]*|)(?P<more>,|$)',
+    re.DOTALL,
+)
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -36,7 +42,9 @@ def run_options(command: F) -> F:
             click.option("--dashboard", is_flag=True, help="Serve dask's own page."),
             click.option("--dry-run", is_flag=True, help="Say what would be run."),
             click.option(
-                "--only", metavar="AXIS=VALUE,...", help="Only cells that lie there."
+                "--only",
+                metavar="AXIS=VALUE,...",
+                help="Only cells that lie there, failed ones too.",
             ),
             click.option(
                 "--retry-failed", is_flag=True, help="Run failed cells again."
@@ -64,8 +72,8 @@ def engine_of(
 
     if scheduler is not None and (workers is not None or dashboard):
         raise InputError("--scheduler must not be given with --workers or --dashboard")
-    if scheduler is not None and "://" not in scheduler:
-        raise InputError(f"--scheduler must be like tcp://HOST:PORT, got {scheduler!r}")
+    if scheduler is not None:
+        _check_address(scheduler)
     if dashboard and workers is None:
         raise InputError("--dashboard needs --workers")
     if workers is not None and workers > 4 * (os.cpu_count() or 1):
@@ -74,30 +82,55 @@ def engine_of(
     return Engine(workers or 0, scheduler, dashboard)
 
 
+def _check_address(scheduler: str) -> None:
+    """Refuse what cannot be the address of a scheduler, before anybody is asked."""
+    try:
+        parts = urlsplit(scheduler)
+        sound = parts.scheme in _TRANSPORTS and parts.hostname and parts.port
+    except ValueError:  # of a port that is none
+        sound = False
+    if not sound:
+        raise InputError(
+            f"--scheduler must be like tcp://HOST:PORT, got {scheduler[:80]!r}"
+        )
+
+
 def selected(only: str | None) -> dict[str, str]:
-    """`AXIS=VALUE,...` as a mapping.
+    """`AXIS=VALUE,...` as a mapping; a value with a comma stands in double quotes.
 
     Raises:
         InputError: another form.
     """
-    if only is None:
-        return {}
-    wanted = {}
-    for part in only.split(","):
-        name, equals, label = part.partition("=")
-        if not (name and equals):
-            raise InputError(f"--only must be AXIS=VALUE,..., got {only[:80]!r}")
-        if name.strip() in wanted:
-            raise InputError(f"--only must name {name.strip()} once, got {only[:80]!r}")
-        wanted[name.strip()] = label.strip()
+    wanted: dict[str, str] = {}
+    rest = only
+    while rest is not None:
+        found = _PART.match(rest)
+        label = None if found is None else _label(found["value"].strip())
+        if found is None or label is None:
+            raise InputError(f"--only must be AXIS=VALUE,..., got {str(only)[:80]!r}")
+        name = found["name"].strip()
+        if name in wanted:
+            raise InputError(f"--only must name {name} once, got {str(only)[:80]!r}")
+        wanted[name] = label
+        rest = rest[found.end() :] if found["more"] else None
     return wanted
+
+
+def _label(text: str) -> str | None:
+    """A value of `--only` without its quotes; None if it has wrong ones."""
+    if text[:1] != '"':
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
 
 
 def print_plan(page: "Console", plan: "Plan", engine: "Engine", out: Path) -> None:
     """What would be run: cells, time, memory."""
     from denram.analysis.grid import spelt
 
-    todo = plan.todo(retry_failed=False)
+    todo = plan.todo
     screen.heading(page, plan.grid.name, f"{plan.study.name}, {out}")
     for axis in plan.grid.axes:
         shown = ", ".join(map(spelt, axis.labels[:12]))

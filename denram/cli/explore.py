@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from denram.cli import _screen as screen
 from denram.cli._options import number
+from denram.errors import InputError
 from denram.storage import output_path, write_text
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -33,6 +34,8 @@ def explore(
     page = screen.console()
     if html is not None:
         path = output_path(html, "--html")
+        if path.is_dir():
+            raise InputError(f"--html must be a file, got the folder {path}")
         write_text(path, report_html(store))
         screen.line(page, f"written: {path} ({Path(path).stat().st_size / 1e6:.1f} MB)")
         return

@@ -1,5 +1,6 @@
 """`denram-analyze sweep`, `pack` and `verify`: grids of any keys, and their stores."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +85,7 @@ def sweep(
     denram-analyze sweep grid.toml --scheduler <cluster.scheduler_address>
     """  # noqa: D301  a backslash and b: click keeps the lines as they are
     from denram.analysis.grid_file import grid_of, load_grid, spec_of_flags
+    from denram.analysis.sweep_store import STORE
 
     given = {
         "seeds": _values("--seeds", seeds),
@@ -104,6 +106,8 @@ def sweep(
             "a sweep needs GRID.toml, --set, or --out of one to go on with"
         )
     folder = output_path(out, "--out") if out else Path("sweeps") / _name(wanted)
+    if folder.name == STORE and (folder / "zarr.json").is_file():
+        folder = folder.parent  # the store itself was named, as for other commands
     page = screen.console()
     path, code = run_cells(page, wanted, folder, **options)
     if path is not None:
@@ -126,27 +130,29 @@ def run_cells(
 ) -> tuple[Path | None, int]:
     """Run the cells of a grid; returns the store, None after a dry run, and a code."""
     from denram.analysis import run_sweep
-    from denram.analysis.sweep import plan, set_aside
+    from denram.analysis.folder import is_replaceable
+    from denram.analysis.sweep import plan
 
     engine, where = engine_of(workers, scheduler, dashboard=dashboard), selected(only)
-    if dry_run:
-        print_plan(page, plan(grid, folder, only=where), engine, folder)
-        return None, 0
     if force_new and grid is None:
         raise InputError("--force-new needs a grid")
-    if force_new and (aside := set_aside(folder)) is not None:
-        screen.line(page, f"set aside: {aside}")
+    settings: dict[str, Any] = {
+        "only": where,
+        "retry_failed": retry_failed or bool(where),
+        "fresh": force_new,
+    }
+    if dry_run:
+        settings["fresh"] = force_new and is_replaceable(folder)
+        print_plan(page, plan(grid, folder, **settings), engine, folder)
+        return None, 0
     screen.line(page, f"out  {folder}")
     progress = Progress(page)
+    watch = replace(
+        progress.watch(),
+        on_aside=lambda aside: screen.line(page, f"set aside: {aside}"),
+    )
     with interruptible(folder), progress.shown():
-        path = run_sweep(
-            grid,
-            folder,
-            engine=engine,
-            only=where,
-            retry_failed=retry_failed or bool(where),
-            watch=progress.watch(),
-        )
+        path = run_sweep(grid, folder, engine=engine, watch=watch, **settings)
     return path, progress.report(folder)
 
 
@@ -215,9 +221,10 @@ def pack(*, store: str) -> None:
     The store is then read much faster and cannot be damaged by half; adding labels to
     it later unpacks it again.
     """
+    from denram.analysis.folder import owned
+    from denram.analysis.programs import check_cells
     from denram.analysis.rewrite import pack as pack_store
     from denram.analysis.study import study_of
-    from denram.analysis.sweep import check_cells, owned
     from denram.analysis.sweep_store import read_head, store_path
 
     path = store_path(store)
@@ -243,11 +250,10 @@ def _size(path: Path) -> tuple[int, int]:
 @click.option(
     "--repair",
     is_flag=True,
-    help="Let the next run compute damaged cells again.",
+    help="Make metadata again; let the next run compute damaged cells.",
 )
 def verify(*, store: str, repair: bool) -> int:
     """Check every file of a sweep against its checksum, and name damaged cells."""
-    from denram.analysis.sweep import repair as forget
     from denram.analysis.sweep_store import read_head, results_sha256, store_path
     from denram.analysis.verify import damages
 
@@ -255,20 +261,57 @@ def verify(*, store: str, repair: bool) -> int:
     head, found = read_head(path, whole=False), list(damages(path))
     page = screen.console()
     _print_damages(page, found)
-    cells = sorted({damage.cell for damage in found if damage.cell is not None})
-    general = [damage for damage in found if damage.cell is None]
+    cells = {cell for damage in found for cell in damage.cells}
+    general = [damage for damage in found if not damage.cells]
+    screen.line(page, _counted(path))
     screen.line(
         page,
         f"{head.grid.n_cells} cells, {len(cells)} damaged, {len(general)} files of the"
         " whole sweep damaged",
     )
+    if not head.sealed:
+        screen.line(
+            page,
+            "written before digests: metadata and labels are checked against the grid"
+            " alone",
+        )
     if not found:
         screen.line(page, f"sha256 of the results  {results_sha256(path)}")
     elif repair:
-        forget(path, cells)
-        screen.line(page, f"{len(cells)} cells will be computed by the next run:")
-        screen.line(page, f"    denram-analyze sweep --out {path.parent}")
+        _repair(page, path)
     return DAMAGED if found else 0
+
+
+def _counted(path: Path) -> str:
+    """How many cells are done, failed and missing."""
+    from denram.analysis.verify import counts
+
+    try:
+        found = counts(path)
+    except InputError:
+        return "cells cannot be counted: there is no status"
+    return ", ".join(f"{n} {name}" for name, n in found.items())
+
+
+def _repair(page: "Console", path: Path) -> None:
+    """Mend what can be mended, and say what that was."""
+    from denram.analysis.repair import repair
+
+    mended = repair(path)
+    for file in mended.files:
+        screen.line(page, f"made again: {file}")
+    if mended.cells:
+        screen.line(
+            page, f"{len(mended.cells)} cells will be computed by the next run:"
+        )
+        screen.line(page, f"    denram-analyze sweep --out {path.parent}")
+    if mended.left:
+        screen.line(
+            page,
+            f"{len(mended.left)} files cannot be repaired; put a copy of them back, or"
+            " begin anew with --force-new:",
+        )
+        _print_damages(page, mended.left)
 
 
 def _print_damages(page: "Console", found: "list[Damage]") -> None:

@@ -29,6 +29,7 @@ from denram.analysis.slices import SweepView
 from denram.analysis.study import Layout, Variable
 from denram.analysis.sweep import built_by
 from denram.analysis.sweep_store import STORE, Head, SweepStore, create
+from denram.cli._cells import selected
 from denram.errors import InputError
 
 EVIL = "<script>window.hacked=1</script><img src=x onerror='window.hacked=1'>$$x$$"
@@ -369,11 +370,73 @@ def test_the_command_of_a_cell_is_one_command_to_a_shell(tmp_path):
     assert shlex.split(line) == ["denram-analyze", "sweep", *wanted.split("\n")]
 
 
-def test_a_label_that_would_press_keys_gets_no_command(tmp_path):
+def test_a_label_that_would_press_keys_is_spelt_without_them(tmp_path):
     keys = ("\x03id\n",)
     grid = Grid("keys", (Axis("kind", keys, {"k": (1,)}), Axis.of("a", [1])))
-    html = cells_html(SweepView(held(tmp_path / STORE, grid)), [(0, 0)])
-    assert "denram-analyze" not in html
+    text = markup.unescape(
+        cells_html(SweepView(held(tmp_path / STORE, grid)), [(0, 0)])
+    )
+    line = text[text.index("denram-analyze sweep") :].split("</td>")[0]
+    assert line.isprintable()
+    words = shlex.split(line)
+    assert selected(words[words.index("--only") + 1]) == {"kind": keys[0], "a": "1"}
+
+
+def ask(port, *lines):
+    """Status of the answer to a request."""
+    with socket.create_connection(("127.0.0.1", port)) as link:
+        link.sendall("\r\n".join([*lines, "", ""]).encode())
+        return int(link.recv(100).split()[1])
+
+
+@pytest.mark.parametrize(
+    ("host", "answer"),
+    [
+        ("127.0.0.1:{}", 200),
+        ("LocalHost:{}", 200),
+        ("evil.com:{}", 403),
+        ("evil.com", 403),
+        ("127.0.0.1", 403),
+        ("127.0.0.1:1", 403),
+        ("127.0.0.1:{}.evil.com", 403),
+        ("", 403),
+    ],
+)
+def test_only_requests_that_name_this_address_are_answered(served, host, answer):
+    name = host.format(served)
+    assert ask(served, "GET / HTTP/1.1", f"Host: {name}") == answer
+    page = urllib.request.urlopen(f"http://127.0.0.1:{served}/").read().decode()
+    token = page.split('"token":"')[1].split('"')[0]
+    upgrade = upgraded(name, f"bokeh, {token}", f"http://{name}")
+    assert ask(served, *upgrade) == {200: 101, 403: 403}[answer]
+
+
+def upgraded(host, protocol, origin):
+    """Lines that ask for a websocket."""
+    return [
+        "GET /ws HTTP/1.1",
+        f"Host: {host}",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==",
+        *([f"Sec-WebSocket-Protocol: {protocol}"] if protocol else []),
+        f"Origin: {origin}",
+    ]
+
+
+@pytest.mark.parametrize(
+    "protocol", [None, "bokeh", "bokeh, x", "chat, {}", "bokeh, e30="]
+)
+def test_a_socket_without_a_page_s_protocol_is_refused_in_silence(
+    served, protocol, caplog
+):
+    host = f"127.0.0.1:{served}"
+    page = urllib.request.urlopen(f"http://{host}/").read().decode()
+    token = page.split('"token":"')[1].split('"')[0]
+    protocol = protocol and protocol.format(token)
+    assert ask(served, *upgraded(host, protocol, f"http://{host}")) == 403
+    assert [r for r in caplog.records if r.exc_info or r.levelname == "ERROR"] == []
 
 
 @pytest.mark.parametrize("record", [[1], "text", 5, None])
@@ -402,6 +465,9 @@ def test_a_row_is_not_read_at_a_size_that_memory_cannot_hold(tmp_path):
     head = json.loads(file.read_text())
     head["shape"][-1] = head["chunk_grid"]["configuration"]["chunk_shape"][-1] = 10**12
     file.write_text(json.dumps(head))
+    root = json.loads((path / "zarr.json").read_text())
+    del root["attributes"]["files"], root["attributes"]["seal"]
+    (path / "zarr.json").write_text(json.dumps(root))
     with pytest.raises(InputError, match="memory"):
         SweepView(path).curves((0, 0))
 

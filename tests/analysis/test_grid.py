@@ -1,14 +1,28 @@
+import datetime
 import itertools
+import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from denram.analysis.grid import Axis, Grid, spelt, united
 from denram.analysis.grid_file import grid_of, load_grid, spec_of_flags
+from denram.cli._cells import selected
 from denram.errors import InputError
 
 
 def grid(*axes, **settings):
     return Grid("g", axes, settings)
+
+
+TODAY = datetime.date(2026, 1, 2)
+# texts that could be taken for something else where they are spelt
+ODD = st.text(st.sampled_from([*'abc1,="\\ \n\t[]é$']), max_size=8)
+
+
+def labelled(*labels, name="x"):
+    return Axis.zipped({"r_std": [0.1, 0.2]}, name=name, labels=labels)
 
 
 def test_cells_are_every_combination_with_the_last_axis_fastest():
@@ -69,7 +83,23 @@ def test_whole_numbers_among_real_ones_become_real():
     [
         (lambda: Axis.of("r_std", []), "r_std must have at least one value"),
         (lambda: Axis.of("r_std", [0.1, 0.1]), "must not name a value twice: 0.1"),
-        (lambda: Axis.of("r_std", [0.1, float("nan")]), "must be finite, got nan"),
+        (
+            lambda: Axis.of("r_std", [0.1, float("nan")]),
+            "a value of r_std must be finite, got nan",
+        ),
+        (lambda: Axis.of("a", [2, True]), "a must not mix numbers with true or false"),
+        (lambda: Axis.of("a", [1, "1"]), "a must not name a value twice: '1'"),
+        (lambda: Axis.of("a", [[1, [2]], [1, [2]]]), "must not name a value twice"),
+        (lambda: Axis.of("zarr.json", [1]), "must not be zarr.json"),
+        (lambda: labelled(TODAY, 1), "a value of x must be a number, text"),
+        (lambda: labelled(float("nan"), 1.0), "a value of x must be finite"),
+        (lambda: labelled(2, True), "x must not mix numbers with true or false"),
+        (lambda: labelled(2**63 - 1, 2**63), "a whole number of x must fit in 64"),
+        (lambda: labelled(1, "1"), "x must not name a value twice: '1'"),
+        (lambda: labelled({"a": 1}, {"a": 2}), "a value of x must be a number, text"),
+        (labelled, "x must have at least one value, got none"),
+        (lambda: labelled(1, 2, name="Zarr.json"), "must not be zarr.json"),
+        (lambda: labelled(1, 2, name="__x"), "must not be zarr.json or start with"),
         (lambda: Axis.of("r std", [1]), "name of an axis must be 1 to 64"),
         (lambda: Axis.zipped({"a": [1, 2], "b": [1]}), "b must have as many values"),
         (lambda: Axis.zipped({}), "must have at least one key"),
@@ -83,6 +113,7 @@ def test_whole_numbers_among_real_ones_become_real():
         (lambda: spec_of_flags(["a"], []), "--set must be KEY=VALUE"),
         (lambda: spec_of_flags(["a=1", "a=2"], []), "--set must name a once"),
         (lambda: spec_of_flags(["a="], []), "must not be empty"),
+        (lambda: spec_of_flags([], ["a=1,2", "a=3,4"]), "--zip must name a once"),
         (lambda: grid_of(spec_of_flags([], [], chips=0)), "chips must be in"),
     ],
 )
@@ -154,3 +185,37 @@ def test_united_refuses_another_meaning_of_a_label():
 def test_united_names_what_differs():
     with pytest.raises(InputError, match="n_in: 1 -> 2"):
         united(grid(Axis.of("a", [1]), n_in=1), grid(Axis.of("a", [1]), n_in=2))
+
+
+LABELS = st.one_of(ODD, st.lists(st.one_of(st.integers(-9, 9), ODD), max_size=3))
+
+
+@given(st.lists(LABELS, min_size=1, max_size=4), st.data())
+def test_only_takes_every_label_as_it_is_spelt(labels, data):
+    try:
+        made = grid(Axis.of("x", labels), Axis.of("y", [1.5, 2.0]))
+    except InputError:  # two that are spelt alike
+        return
+    cell = data.draw(st.sampled_from(list(made.cells())))
+    assert list(made.select(selected(made.label(cell)))) == [cell]
+
+
+def test_a_value_of_many_lists_is_one_short_line():
+    value = 1
+    for _ in range(300):
+        value = [value]
+    with pytest.raises(InputError, match="r_std must be at most 8 lists deep") as told:
+        Axis.of("r_std", [value, 2])
+    assert len(str(told.value)) < 200
+
+
+def test_a_grid_that_is_too_large_is_refused_at_once():
+    values = ",".join(str(x / 100) for x in range(11))
+    began = time.perf_counter()
+    with pytest.raises(InputError, match="at most 1000000 cells, got 1100000"):
+        grid_of(spec_of_flags([f"r_std={values}"], [], chips=100_000))
+    long = Axis.of("seed", list(range(100_000)))
+    both = united(grid(long), grid(Axis.of("seed", list(range(50_000, 150_000)))))
+    assert both.shape == (150_000,)
+    # quadratic in the labels, each would take half a minute
+    assert time.perf_counter() - began < 5

@@ -25,8 +25,8 @@ from killable import Plain, plain_grid
 
 from denram.analysis import open_sweep, run_sweep
 from denram.analysis.programs import programs
+from denram.analysis.repair import repair
 from denram.analysis.rewrite import pack
-from denram.analysis.sweep import repair
 from denram.analysis.sweep_store import STORE, SweepStore, read_head
 from denram.analysis.verify import damages
 from denram.errors import InputError
@@ -169,7 +169,7 @@ class Machine(RuleBasedStateMachine):
     def verify_and_repair(self):
         found = {d.cell for d in damages(self.path) if d.cell is not None}
         assert found == self.damaged
-        repair(self.path, sorted(found))
+        assert repair(self.path).cells == sorted(found)
         for cell in found:
             del self.done[cell]
         self.damaged.clear()

@@ -1,3 +1,5 @@
+from typing import Any, cast
+
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
@@ -55,3 +57,29 @@ def test_a_sweep_of_nothing_but_seeds_has_a_row_per_seed(data):
     grid = Grid("g", (GRID.axes[2],))
     table = sweep_table(one, grid)
     assert list(table["seed"]) == [50, 9]
+    counts = sweep_table(one, grid)["n_cells"].tolist()
+    assert [type(n) for n in counts] == [int, int]
+    assert counts == [1, 1]
+
+
+def shown(text):
+    """What matplotlib draws of a text, and whether it takes it for a formula."""
+    found, is_math = cast(Any, text)._preprocess_math(text.get_text())
+    return found, bool(is_math)
+
+
+@pytest.mark.parametrize("network", ["a$b{$", "$", "$x$ and $y$", r"\$ 5 $_"])
+def test_no_label_is_taken_for_a_formula(data, network, tmp_path):
+    other = "plain"
+    axes = (Axis.of("network", [network, other]), *GRID.axes[1:])
+    data = data.assign_coords(network=[network, other])
+    figure = sweep_figure(data, Grid("g", axes))
+    figure.savefig(tmp_path / "lines.png")
+    legend = figure.axes[0].get_legend()
+    assert legend is not None
+    assert shown(legend.get_texts()[0]) == (f"network={network}", False)
+    across = data.isel(noise_std=0, drop=True)
+    figure = sweep_figure(across, Grid("g", (axes[0], axes[2])))
+    figure.savefig(tmp_path / "ticks.png")
+    ticks = figure.axes[0].get_xticklabels()
+    assert (network, False) in map(shown, ticks)
