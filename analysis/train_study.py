@@ -18,6 +18,7 @@ from denram.errors import InputError
 from denram.train import FAMILIES, RunConfig, Watch, resolve, reuse_memory, run_together
 from denram.train.ageing import COMPENSATIONS
 from denram.train.data import Splits, load
+from denram.train.data.shd import source_files
 
 # one program's memory, so that how cells are grouped does not depend on the machine
 PROGRAM_BYTES = 4e9
@@ -39,6 +40,16 @@ class TrainStudy:
     def config(self, flags: Mapping[str, Any], preset: str | None) -> RunConfig:
         """The run's configuration."""
         return resolve(flags, preset=preset)
+
+    def check(self, config: RunConfig) -> None:
+        """Refuse a data folder without the data; what may be fetched is not asked for.
+
+        Raises:
+            InputError: the folder lacks a file.
+        """
+        folder = config.data.data_dir
+        if config.data.dataset == "shd" and folder is not None:
+            source_files(folder)
 
     def layout(self, configs: Iterable[RunConfig]) -> Layout:
         """Room for the longest training, the most draws and all test levels."""

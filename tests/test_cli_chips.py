@@ -162,3 +162,11 @@ def test_bad_input_is_one_line(arguments, named, tmp_path, monkeypatch) -> None:
 
 def test_a_measured_chip_is_needed_to_evaluate(tmp_path) -> None:
     assert "--evaluate needs --map" in refused(train, *TINY, "--evaluate")
+
+
+def test_a_folder_without_the_data_is_refused_before_anything_runs(tmp_path) -> None:
+    arguments = ("fig4d", "--dataset", "shd", "--data_dir", str(tmp_path / "none"))
+    assert "data_dir must hold" in refused(
+        analyze, *arguments, "--out", str(tmp_path / "sweep")
+    )
+    assert not (tmp_path / "sweep").exists()

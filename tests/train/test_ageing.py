@@ -1,14 +1,27 @@
+from dataclasses import replace as with_
+
 import numpy as np
 import pytest
 from msgspec.structs import replace
 from tiny import config
 
 from denram.errors import InputError
+from denram.mapping import ErrorConfig
 from denram.train import prepare, score_test
 from denram.train.ageing import COMPENSATIONS, over_time, readout
+from denram.train.models.delays import DelayNetwork, EventScorer
 from denram.train.prepare import drawn_chip, targets
 from denram.train.run import run, score_given
 from denram.train.run_store import open_run
+from denram.train.scoring import logits_test
+from denram.train.task import Task
+
+
+def network(task: Task) -> DelayNetwork:
+    """The task's network, of which the family is known here."""
+    assert isinstance(task.model, DelayNetwork)
+    return task.model
+
 
 LATER = {
     "delay_drift_nu": 0.05,
@@ -116,10 +129,12 @@ def test_training_on_targets_tests_on_the_chip_obtained(tmp_path) -> None:
     chip = drawn_chip(settings)
     task = prepare(settings, chip=chip)
     meant = targets(settings, chip)
-    np.testing.assert_array_equal(np.asarray(task.model.delay_steps), meant.delay_steps)
+    np.testing.assert_array_equal(
+        np.asarray(network(task).delay_steps), meant.delay_steps
+    )
     assert task.deployed is not None
     np.testing.assert_array_equal(
-        np.asarray(task.deployed.model.delay_steps), chip.delay_steps
+        np.asarray(network(task.deployed).delay_steps), chip.delay_steps
     )
     known = replace(settings, errors=replace(settings.errors, train_on_targets=False))
     np.testing.assert_array_equal(
@@ -142,14 +157,9 @@ def test_given_weights_score_as_the_run_that_trained_them(tmp_path) -> None:
 
 def test_jitter_and_dead_time_are_tested_spike_by_spike() -> None:
     """Without either the events' logits are those of the convolution."""
-    from denram.mapping import ErrorConfig
-    from denram.train.models.delays import EventScorer
-    from denram.train.scoring import logits_test
 
     plain = prepare(config(noise_std=0.0, eval_draws=1))
-    by_events = EventScorer(plain.model, drawn_chip(config()), ErrorConfig())
-    from dataclasses import replace as with_
-
+    by_events = EventScorer(network(plain), drawn_chip(config()), ErrorConfig())
     one, labels = logits_test(plain, plain.params)
     other, _ = logits_test(with_(plain, events=by_events), plain.params)
     np.testing.assert_allclose(other, one, atol=1e-5)

@@ -1,5 +1,7 @@
 """Device errors of weights: laws against SciPy, gradients, verified pulse by pulse."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +11,7 @@ from tiny import config as tiny_config
 
 from denram.errors import InputError
 from denram.mapping import ErrorConfig, build_map, stuck_weights
+from denram.train.models.delays import DelayNetwork
 from denram.train.weight_errors import WeightErrors, weight_errors
 
 N = 40_000
@@ -82,7 +85,8 @@ def test_verification_in_one_draw_is_verification_pulse_by_pulse(
         good = (kept > w / (1 + tolerance)) & (kept < w / (1 - tolerance))
         kept = np.where(good, kept, pulse)
         del ratio
-    assert stats.ks_2samp(got, kept).pvalue > 0.01
+    found: Any = stats.ks_2samp(got, kept)
+    assert found.pvalue > 0.01
 
 
 def test_stuck_devices_are_at_the_ends_of_the_range() -> None:
@@ -138,6 +142,7 @@ def test_the_gradient_passes_straight_through_and_is_finite_at_zero() -> None:
         )
     )
     model, params = task.model, task.params
+    assert isinstance(model, DelayNetwork)
     params = {**params, "weights": params["weights"].at[:, ::2].set(0.0)}
     batch = next(iter(decoded(task.splits.train, np.arange(8)[None])))
     encoded, key = model.encode(batch.x), jax.random.key(1)
