@@ -14,6 +14,14 @@ if TYPE_CHECKING:
 MOST_TOGETHER = 16  # networks in one program; more gain nothing
 
 
+def first_chip(out: str | None) -> str | None:
+    """The run folder of a series' first chip, as far as it was begun."""
+    if out is None:
+        return None
+    begun = {int(p.name[5:]): p for p in Path(out).glob("chip-[0-9]*") if p.is_dir()}
+    return str(begun[min(begun)]) if begun else out
+
+
 def train_chips(
     page: "Console", config: "RunConfig", folder: Path, n_chips: int, *, resume: bool
 ) -> None:

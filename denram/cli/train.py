@@ -12,7 +12,7 @@ import click
 
 from denram.cli import _screen as screen
 from denram.cli._options import choice, given, number, pairs, run, version
-from denram.cli._train_chips import train_chips
+from denram.cli._train_chips import first_chip, train_chips
 from denram.config import (
     Count,
     Index,
@@ -136,7 +136,7 @@ def command(
         config_file=config_file,
         map_path=map_path,
         card=card,
-        out=out,
+        out=first_chip(out) if chips else out,
         resume=resume,
     )
     named = Path("runs") / _name(config, chip)

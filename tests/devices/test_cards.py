@@ -276,9 +276,7 @@ def test_a_spread_of_the_circuit_that_is_left_out_is_none(card, read):
 
 
 def test_an_unknown_card_is_refused_with_the_names_of_the_known_ones():
-    with pytest.raises(
-        InputError, match="denram-chip, denram-speech, rram-tech-a.*, got 'sram'"
-    ):
+    with pytest.raises(InputError, match=r"one of denram-chip, .*, got 'sram'"):
         load_card("sram")
     with pytest.raises(InputError, match=r"cannot read .*missing.toml"):
         load_card("missing.toml")
