@@ -15,6 +15,7 @@ from denram.mapping.ageing import time_scale as time_scale
 from denram.mapping.constraints import CARD_KEYS as CARD_KEYS
 from denram.mapping.constraints import MapConfig as MapConfig
 from denram.mapping.constraints import card_settings as card_settings
+from denram.mapping.delay_errors import program_outcome as program_outcome
 from denram.mapping.errors import ErrorConfig as ErrorConfig
 from denram.mapping.errors import drift_law as drift_law
 from denram.mapping.errors import programming_law as programming_law

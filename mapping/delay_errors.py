@@ -28,6 +28,7 @@ from denram.mapping.delays import (
     DrawnDelays,
     Floats,
     chip_stream,
+    draw_delays,
     rc_delay,
     through_rc,
 )
@@ -83,6 +84,20 @@ def aged_delays(
         rc = rc_delay(config, comparator_sigma=errors.comparator_sigma)
         drawn = through_rc(ohm, config, seed, rc=rc)
     return AgedDelays(drawn, kinds != STUCK_HRS, outcome)
+
+
+def program_outcome(
+    config: MapConfig, errors: ErrorConfig, *, seed: int
+) -> ProgramOutcome | None:
+    """What program-and-verify did to each delay device; None if there was none.
+
+    Arguments as `build_map`, whose devices these are.
+    """
+    if not errors.delay_verify_pulses:
+        return None
+    return aged_delays(
+        draw_delays(config, seed=seed), config, errors, seed=seed
+    ).outcome
 
 
 def _programmed(

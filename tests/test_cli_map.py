@@ -323,3 +323,38 @@ def test_a_narrow_terminal_cuts_no_number(monkeypatch, columns):
     narrow = call(*TINY, "--out", "narrow")[1]
     assert narrow.replace("narrow", "wide") == wide
     assert "\u2026" not in narrow
+
+
+def test_program_and_verify_leaves_a_row_per_device(tmp_path):
+    out = tmp_path / "map"
+    code, text, _ = call(
+        command,
+        *("--n_in", "4", "--n_out", "2", "--n_delays", "3", "--out", str(out)),
+        *("--set", "delay_programming=lognormal"),
+        *("--set", "delay_programming_sigma=0.3"),
+        *("--set", "delay_verify_pulses=3", "--set", "delay_verify_tolerance=0.05"),
+    )
+    assert code == 0
+    rows = (out / "programming.csv").read_text().splitlines()
+    assert rows[0] == "post,pre,tap,resistance_ohm,pulses,accepted"
+    assert len(rows) == 1 + 24
+    accepted = sum(row.endswith(",1") for row in rows[1:])
+    assert f"accepted {accepted} " in text
+
+
+def test_the_survey_lists_chips_over_time(tmp_path):
+    arguments = ("--n_in", "4", "--n_out", "2", "--chips", "2", "--times", "0,1e6")
+    code, text, _ = call(
+        command, *arguments, "--set", "delay_drift_nu=0.1", "--out", str(tmp_path / "m")
+    )
+    assert code == 0
+    assert "2 from chip 0 on" in text
+    assert "1 Ms" in text
+
+
+def test_the_support_matrix_is_printed_without_a_map(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, text, _ = call(command, "--support")
+    assert code == 0
+    assert "*programming_sigma" in text
+    assert not list(tmp_path.iterdir())

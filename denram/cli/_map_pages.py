@@ -1,5 +1,6 @@
 """Pages of `denram-map` beside the report of one chip."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.console import Console
 
+    from denram.devices import ProgramOutcome
     from denram.mapping import ErrorConfig, MapConfig
 
 
@@ -94,3 +96,33 @@ def print_survey(  # noqa: PLR0917
     screen.table(page, columns, rows)
     screen.line(page, "silent: the device never conducts; moved: by a step or more")
     screen.line(page, "from the same chip without device errors")
+
+
+def print_outcome(page: "Console", outcome: "ProgramOutcome") -> None:
+    """How many devices program-and-verify brought into their band, and at what cost."""
+    accepted, pulses = int(outcome.accepted.sum()), outcome.pulses
+    n, failed = outcome.accepted.size, outcome.failures()
+    screen.heading(page, "Program-and-verify", f"{n} delay devices")
+    screen.line(page, f"accepted {accepted} ({100 * accepted / n:.2f} %)")
+    screen.line(page, f"pulses: mean {pulses.mean():.2f}, most {pulses.max()}")
+    if len(failed):
+        shown = ", ".join(str(tuple(map(int, row))) for row in failed[:5])
+        more = f" and {len(failed) - 5} more" if len(failed) > 5 else ""
+        screen.line(page, f"not accepted (post, pre, tap): {shown}{more}")
+
+
+def write_outcome(path: Path, outcome: "ProgramOutcome") -> None:
+    """One row per device: address, resistance, pulses, whether it was accepted."""
+    import numpy as np
+    import pandas as pd
+
+    post, pre, tap = np.indices(outcome.accepted.shape).reshape(3, -1)
+    columns = {
+        "post": post,
+        "pre": pre,
+        "tap": tap,
+        "resistance_ohm": outcome.resistance_ohm.ravel(),
+        "pulses": outcome.pulses.ravel(),
+        "accepted": outcome.accepted.ravel().astype(int),
+    }
+    pd.DataFrame(columns).to_csv(path, index=False)

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from denram.cli import _screen as screen
-from denram.cli._map_pages import print_support, print_survey
+from denram.cli._map_pages import (
+    print_outcome,
+    print_support,
+    print_survey,
+    write_outcome,
+)
 from denram.cli._options import choice, number, pairs, run, settings, version
 from denram.cli.export import export, import_
 from denram.cli.fit import fit
@@ -31,7 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.console import Console
 
-    from denram.devices import DeviceCard
+    from denram.devices import DeviceCard, ProgramOutcome
     from denram.mapping import ErrorConfig, HardwareMap, MapConfig, MapReport
 
 # the preset whose data thin the 700 channels of SHD by a stride
@@ -151,6 +156,7 @@ def command(  # noqa: PLR0917 - click passes by keyword
         build_map,
         card_settings,
         map_report,
+        program_outcome,
     )
     from denram.storage import write_text
 
@@ -179,16 +185,21 @@ def command(  # noqa: PLR0917 - click passes by keyword
     )
     dead = _dead_inputs(config.n_in, preset, dead_inputs)
     report = map_report(chip, n_steps=around.n_steps, dead_inputs=dead)
-    _write(folder, chip, report, dead)
+    outcome = program_outcome(config, errors, seed=around.seed)
+    _write(folder, chip, report, dead, outcome)
     if json_path is not None:
         write_text(json_path, _as_json(report))
     page = screen.console()
     _print_report(page, chip, report)
     held = as_dict(config) | as_dict(around) | as_dict(errors)
     _print_origin(page, held, device_card)
+    if outcome is not None:
+        print_outcome(page, outcome)
     if chips is not None or times is not None:
         print_survey(page, config, errors, around, chips or 1, times, dead)
-    screen.line(page, f"\nWrote  {folder}  (map.zarr, map.png, report.json)")
+    files = "map.zarr, map.png, report.json"
+    files += "" if outcome is None else ", programming.csv"
+    screen.line(page, f"\nWrote  {folder}  ({files})")
     screen.line(page, f"Next   denram-train --map {folder}", style="bold")
 
 
@@ -271,7 +282,11 @@ def _as_json(report: "MapReport") -> str:
 
 
 def _write(
-    folder: Path, chip: "HardwareMap", report: "MapReport", dead: "NDArray[np.bool_]"
+    folder: Path,
+    chip: "HardwareMap",
+    report: "MapReport",
+    dead: "NDArray[np.bool_]",
+    outcome: "ProgramOutcome | None",
 ) -> None:
     """Write map, figure and report: the whole folder or nothing."""
     from denram.analysis.figures import map_figure
@@ -286,6 +301,8 @@ def _write(
         figure = map_figure(map_histograms(chip, n_steps=n_steps))
         figure.savefig(scratch / "map.png", dpi=160)
         (scratch / "report.json").write_text(_as_json(report), encoding="utf-8")
+        if outcome is not None:
+            write_outcome(scratch / "programming.csv", outcome)
 
 
 def _print_report(out: "Console", chip: "HardwareMap", report: "MapReport") -> None:

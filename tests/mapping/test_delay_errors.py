@@ -12,6 +12,7 @@ from denram.mapping import (
     MapConfig,
     aged_map,
     build_map,
+    program_outcome,
     rescaled,
     survey,
     time_scale,
@@ -200,3 +201,23 @@ def test_the_survey_counts_as_a_loop_over_single_reports_does() -> None:
             beyond = (late.delay_steps >= 150) & late.mask
             share = float(at["wasted_by"].sel(reason="beyond_window"))
             assert share == pytest.approx(beyond.mean(), abs=2e-4)
+
+
+def test_the_outcome_of_verification_is_that_of_the_maps_devices() -> None:
+    errors = ErrorConfig(
+        delay_programming="lognormal",
+        delay_programming_sigma=0.2,
+        delay_verify_pulses=5,
+        delay_verify_tolerance=0.1,
+    )
+    outcome = program_outcome(CONFIG, errors, seed=3)
+    assert outcome is not None
+    got, meant = chip(errors), chip()
+    np.testing.assert_array_equal(outcome.resistance_ohm, got.resistance_ohm)
+    inside = np.abs(got.resistance_ohm / meant.resistance_ohm - 1) <= 0.1
+    np.testing.assert_array_equal(outcome.accepted, inside)
+    p = stats.norm.cdf(math.log(1.1) / 0.2) - stats.norm.cdf(math.log(0.9) / 0.2)
+    chance = 1 - (1 - p) ** 5
+    accepted = int(inside.sum())
+    assert stats.binomtest(accepted, inside.size, chance).pvalue > 0.001
+    assert program_outcome(CONFIG, ErrorConfig(), seed=3) is None
