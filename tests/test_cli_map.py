@@ -328,7 +328,6 @@ def test_a_narrow_terminal_cuts_no_number(monkeypatch, columns):
 def test_program_and_verify_leaves_a_row_per_device(tmp_path):
     out = tmp_path / "map"
     code, text, _ = call(
-        command,
         *("--n_in", "4", "--n_out", "2", "--n_delays", "3", "--out", str(out)),
         *("--set", "delay_programming=lognormal"),
         *("--set", "delay_programming_sigma=0.3"),
@@ -345,7 +344,7 @@ def test_program_and_verify_leaves_a_row_per_device(tmp_path):
 def test_the_survey_lists_chips_over_time(tmp_path):
     arguments = ("--n_in", "4", "--n_out", "2", "--chips", "2", "--times", "0,1e6")
     code, text, _ = call(
-        command, *arguments, "--set", "delay_drift_nu=0.1", "--out", str(tmp_path / "m")
+        *arguments, "--set", "delay_drift_nu=0.1", "--out", str(tmp_path / "m")
     )
     assert code == 0
     assert "2 from chip 0 on" in text
@@ -354,7 +353,7 @@ def test_the_survey_lists_chips_over_time(tmp_path):
 
 def test_the_support_matrix_is_printed_without_a_map(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    code, text, _ = call(command, "--support")
+    code, text, _ = call("--support")
     assert code == 0
     assert "*programming_sigma" in text
     assert not list(tmp_path.iterdir())
