@@ -10,7 +10,6 @@ Three answers to a chip that has drifted:
 
 from dataclasses import replace
 
-import jax
 import numpy as np
 import xarray as xr
 from jaxtyping import Float, Int
@@ -22,9 +21,10 @@ from denram.mapping import HardwareMap, aged_map, rescaled, time_scale
 from denram.train._protocol import Params
 from denram.train.prepare import prepare
 from denram.train.run_config import RunConfig
-from denram.train.scoring import score_test, set_logits
-from denram.train.task import TEST, Task
+from denram.train.scoring import key_of_test, logits_test, score_test, set_logits
+from denram.train.task import Task
 
+Scores = Float[np.ndarray, "draw sample class_"]
 COMPENSATIONS = ("none", "time_scale", "readout")
 _RIDGE = 1e-3  # keeps gain and offset finite where validation is perfect
 
@@ -90,16 +90,26 @@ def over_time(
     factor = time_scale(aged, chip)
     tested = structs.replace(config.errors, train_on_targets=False)
     on_chip = structs.replace(config, errors=tested)
-    plain, scaled = (
-        replace(task, model=later.model, events=later.events)
-        for later in (
-            prepare(on_chip, splits=task.splits, chip=one)
-            for one in (aged, rescaled(aged, factor))
-        )
-    )
-    rows = [score_test(one, params) for one in (plain, scaled)]
-    rows.append(recalibrated_accuracy(scaled, params))
-    return AtTime(np.stack([np.broadcast_to(r, rows[0].shape) for r in rows]), factor)
+    plain, found, labels = _scored(task, on_chip, aged, params)
+    scaled, kept = plain, found
+    back = rescaled(aged, factor)
+    if not np.array_equal(back.delay_steps, aged.delay_steps):
+        scaled, kept, labels = _scored(task, on_chip, back, params)
+    rows = [
+        np.mean(found.argmax(axis=-1) == labels, axis=1),
+        np.mean(kept.argmax(axis=-1) == labels, axis=1),
+        recalibrated_accuracy(scaled, params, kept, labels),
+    ]
+    return AtTime(np.stack(rows), factor)
+
+
+def _scored(
+    task: Task, config: RunConfig, chip: HardwareMap, params: Params
+) -> tuple[Task, Scores, Int[np.ndarray, " sample"]]:
+    """The task on another chip, and its scores of the test set."""
+    later = prepare(config, splits=task.splits, chip=chip)
+    moved = replace(task, model=later.model, events=later.events)
+    return moved, *logits_test(moved, params)
 
 
 def with_chips(
@@ -131,25 +141,36 @@ def with_chips(
     return result.assign_coords(test_chip=np.arange(first, first + n))
 
 
-def recalibrated_accuracy(task: Task, params: Params) -> Float[np.ndarray, " draw"]:
+def recalibrated_accuracy(
+    task: Task,
+    params: Params,
+    tested: Scores,
+    labels: Int[np.ndarray, " sample"],
+) -> Float[np.ndarray, " draw"]:
     """Test accuracy of each draw after its own gains and offsets were fitted.
 
     They are fitted on the validation set, on the very chip that is then tested.
+
+    Args:
+        task: on that chip.
+        params: what was learnt.
+        tested: scores of the test set, of each draw.
+        labels: of the test set.
     """
-    draws, key = task.config.eval_draws, task.key(TEST)
-    if task.config.evaluation == "published":
-        draws, key = 1, jax.random.key(0)
-
-    def of(data):
-        return set_logits(task, params, data, task.test_noise_std, key=key, draws=draws)
-
-    seen, seen_labels = of(task.splits.valid)
-    tested, labels = of(task.splits.test)
-    found = []
+    published = task.config.evaluation == "published"
+    seen, seen_labels = set_logits(
+        task,
+        params,
+        task.splits.valid,
+        task.test_noise_std,
+        key=key_of_test(task),
+        draws=1 if published else task.config.eval_draws,
+    )
+    accuracies = []
     for fit, test in zip(seen, tested, strict=True):
         gain, offset = readout(fit, seen_labels)
-        found.append(np.mean((gain * test + offset).argmax(axis=1) == labels))
-    return np.array(found)
+        accuracies.append(np.mean((gain * test + offset).argmax(axis=1) == labels))
+    return np.array(accuracies)
 
 
 def readout(

@@ -124,9 +124,16 @@ def logits_test(
     task = task.deployed or task
     published = task.config.evaluation == "published"
     level = task.test_noise_std if noise_std is None else noise_std
-    key = jax.random.key(_PUBLISHED_TEST_SEED) if published else task.key(TEST)
     draws = 1 if published else task.config.eval_draws
-    return set_logits(task, params, task.splits.test, level, key=key, draws=draws)
+    return set_logits(
+        task, params, task.splits.test, level, key=key_of_test(task), draws=draws
+    )
+
+
+def key_of_test(task: Task) -> PRNGKeyArray:
+    """The key that the test's draws come from."""
+    published = task.config.evaluation == "published"
+    return jax.random.key(_PUBLISHED_TEST_SEED) if published else task.key(TEST)
 
 
 def set_logits(
