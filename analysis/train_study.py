@@ -42,11 +42,16 @@ class TrainStudy:
         return resolve(flags, preset=preset)
 
     def check(self, config: RunConfig) -> None:
-        """Refuse a data folder without the data; what may be fetched is not asked for.
+        """Refuse what can be seen to fail; data that may be fetched are not asked for.
 
         Raises:
-            InputError: the folder lacks a file.
+            InputError: the data folder lacks a file, or weights have levels but no
+                range.
         """
+        if config.map.weight_levels and config.noise.weight_max is None:
+            raise InputError(
+                f"weight_max must be set for {config.map.weight_levels} weight_levels"
+            )
         folder = config.data.data_dir
         if config.data.dataset == "shd" and folder is not None:
             source_files(folder)

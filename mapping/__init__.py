@@ -18,6 +18,7 @@ from denram.mapping.constraints import card_settings as card_settings
 from denram.mapping.delay_errors import program_outcome as program_outcome
 from denram.mapping.errors import ErrorConfig as ErrorConfig
 from denram.mapping.errors import drift_law as drift_law
+from denram.mapping.errors import measured_weights_errors as measured_weights_errors
 from denram.mapping.errors import programming_law as programming_law
 from denram.mapping.errors import without_delay_errors as without_delay_errors
 from denram.mapping.hardware_map import HardwareMap as HardwareMap

@@ -74,11 +74,12 @@ def aged_delays(
         u = uniform(shape, seed=seed, stream=chip_stream(config, "delay-stuck"))
         kinds = faults.kinds(u)
     ohm, outcome = _programmed(drawn.resistance_ohm, config, errors, seed)
-    ohm = np.where(kinds == STUCK_LRS, STUCK_LRS_OHM, ohm)
     ohm = _drifted(ohm, config, errors, seed)
     if errors.delay_activation_ev:
         law = Arrhenius(errors.delay_activation_ev, errors.reference_kelvin)
         ohm = ohm * law.factor(errors.temperature_kelvin)
+    if errors.delay_stuck_lrs:
+        ohm = np.where(kinds == STUCK_LRS, STUCK_LRS_OHM, ohm)
     moved = not np.array_equal(ohm, drawn.resistance_ohm)
     if moved or errors.comparator_sigma:
         rc = rc_delay(config, comparator_sigma=errors.comparator_sigma)

@@ -164,10 +164,19 @@ def without_delay_errors(errors: ErrorConfig) -> ErrorConfig:
 
 def not_yet_programmed(errors: ErrorConfig) -> ErrorConfig:
     """The effects that do not come from programming the delay devices."""
-    names = ("programming", "verify", "stuck")
+    return replace(_unprogrammed(errors, "delay"), time_s=0.0)
+
+
+def measured_weights_errors(errors: ErrorConfig) -> ErrorConfig:
+    """What is still to come where weights were measured: time, heat and reads."""
+    return _unprogrammed(errors, "weight")
+
+
+def _unprogrammed(errors: ErrorConfig, role: Role) -> ErrorConfig:
+    starts = tuple(f"{role}_{name}" for name in ("programming", "verify", "stuck"))
     ideal = {
         name: getattr(IDEAL, name)
         for name in ErrorConfig.__struct_fields__
-        if name.startswith(tuple(f"delay_{n}" for n in names))
+        if name.startswith(starts)
     }
-    return replace(errors, **ideal, time_s=0.0)
+    return replace(errors, **ideal)

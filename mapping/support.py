@@ -21,7 +21,7 @@ class Effect:
         name: as the field says it.
         keys: settings that switch it on for delays, then for weights, each without
             its role; or whole keys where there is one role only.
-        clock: what a fresh draw needs.
+        clock: what it changes with.
         delay_training: how the delays of a training step feel it. `map`: through the
             delays of the map.
         delay_test: how a test does. `mean`: by its mean over spikes.

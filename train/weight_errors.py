@@ -101,14 +101,15 @@ class WeightErrors(eqx.Module):
         """Conductances over the largest one, from target to read."""
         key_program, key_rate, key_walk, key_read = jax.random.split(key, 4)
         g = conductance(self.law, target, self._pulse(target, key=key_program))
-        g = jnp.where(stuck == STUCK_HRS, self.off, g)
-        g = jnp.where(stuck == STUCK_LRS, 1.0, g)
         if self.time_s > 0:
             rate, walk = (
                 jax.random.normal(one, g.shape, g.dtype) for one in (key_rate, key_walk)
             )
             g = g / self.drift.factor(self.time_s, rate, walk)
         g = g / self.thermal
+        # neither pulses, nor time, nor heat move a stuck device
+        g = jnp.where(stuck == STUCK_HRS, self.off, g)
+        g = jnp.where(stuck == STUCK_LRS, 1.0, g)
         if self.read_noise:
             z = jax.random.normal(key_read, g.shape, g.dtype)
             g = g * jnp.maximum(1.0 + self.read_noise * z, _LEAST_READ)

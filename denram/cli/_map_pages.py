@@ -29,7 +29,7 @@ def print_support(ctx: click.Context) -> None:
         "",
         *(f"{r} {p}" for r in ("delay", "weight") for p in ("train", "test")),
     )
-    screen.table(page, (*columns, "drawn per"), [row[:-1] for row in rows])
+    screen.table(page, (*columns, "changes with"), [row[:-1] for row in rows])
     for line in (
         "map: through the map's delays; fixed: as the chip was made; mean: by its mean",
         "over spikes; no: not there; -: has no meaning.",

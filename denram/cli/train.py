@@ -96,7 +96,8 @@ CONTROL = "without-delays"
 @click.option(
     "--evaluate",
     is_flag=True,
-    help="Train nothing: score the measured weights that lie beside --map.",
+    help="Train nothing: score the measured weights that lie beside --map, without"
+    " noise unless it is given.",
 )
 @click.option("--out", metavar="FOLDER", help="Folder of the run.")
 @click.option(
@@ -125,6 +126,8 @@ def command(
     --config, flags. SHD's defaults are shown; the synthetic set has its own, smaller
     ones, printed at the start.
     """
+    from msgspec.structs import replace
+
     from denram.train import reuse_memory
     from denram.train.run import RUN
 
@@ -146,6 +149,10 @@ def command(
     if evaluate:
         if map_path is None or chip is None:
             raise InputError("--evaluate needs --map, a folder of denram-map import")
+        # measured weights hold what programming did; its noise must be asked for
+        if "noise_std" not in settings:
+            noise = replace(config.noise, noise_std=0.0)
+            config = replace(config, noise=noise)
         _evaluate(page, config, folder, chip, Path(map_path))
         return
     if chips is not None and chips > 1:
@@ -370,10 +377,18 @@ def _evaluate(
     measured: Path,
 ) -> None:
     """Score weights as they were measured, and keep the result like a run's."""
+    from dataclasses import replace as with_
+
+    from msgspec.structs import replace
+
+    from denram.mapping import measured_weights_errors
     from denram.mapping.measured_weights import measured_weights
     from denram.train.run import score_given
 
     weights, bias = measured_weights(measured)
+    errors = measured_weights_errors(config.errors)
+    config = replace(config, errors=errors)
+    chip = with_(chip, errors=as_dict(errors))
     result = score_given(config, folder, chip, weights=weights, bias=bias)
     screen.heading(page, "Result", f"on {result.attrs['dataset']}")
     columns = ["network", "valid %", "test %", "sd", "noise off %", "epoch"]

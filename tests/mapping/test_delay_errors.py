@@ -217,7 +217,7 @@ def test_the_outcome_of_verification_is_that_of_the_maps_devices() -> None:
     inside = np.abs(got.resistance_ohm / meant.resistance_ohm - 1) <= 0.1
     np.testing.assert_array_equal(outcome.accepted, inside)
     p = stats.norm.cdf(math.log(1.1) / 0.2) - stats.norm.cdf(math.log(0.9) / 0.2)
-    chance = 1 - (1 - p) ** 5
+    chance = float(1 - (1 - p) ** 5)
     accepted = int(inside.sum())
     assert stats.binomtest(accepted, inside.size, chance).pvalue > 0.001
     assert program_outcome(CONFIG, ErrorConfig(), seed=3) is None
