@@ -257,7 +257,13 @@ def _series_fit(
             refitted = fit_drift(series.take(cells), start=law)
             return {} if refitted is None else refitted.parameters()
 
-        intervals = bootstrap(series.n_cells, again, n_draws=settings.n_draws, rng=rng)
+        found = bootstrap(series.n_cells, again, n_draws=settings.n_draws, rng=rng)
+        own = law.parameters()
+        # an estimate at its bound, such as a spread of 0, ends its interval
+        intervals = {
+            name: (min(low, own[name]), max(high, own[name]))
+            for name, (low, high) in found.items()
+        }
     return SeriesFit(series, n, mean, sigma, law, intervals, state_table(series))
 
 
