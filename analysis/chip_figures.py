@@ -88,17 +88,22 @@ def drift_figure(summary: xr.Dataset, title: str) -> Figure:
         summary: as `chip_metrics.over_time` gives it.
         title: data set and protocol.
     """
-    time_s = summary[schema.TIME].values.astype(float)
+    every = summary[schema.TIME].values.astype(float)
+    later = summary.isel({schema.TIME: every > 0})  # 0 is on no log axis
+    time_s = every[every > 0]
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6.8, 4.6), layout="constrained")
         axes = figure.subplots()
         for i, name in enumerate(summary[schema.COMPENSATION].values):
-            at = summary.sel({schema.COMPENSATION: name})
+            at = later.sel({schema.COMPENSATION: name})
             mean, half = 100 * at["mean"].values, 100 * at["ci95"].values
             colour = _COLOURS[i % len(_COLOURS)]
             axes.plot(
                 time_s, mean, "o-", ms=4, color=colour, label=_TOLD.get(name, str(name))
             )
+            fresh = summary["mean"].sel({schema.COMPENSATION: name}).values[every == 0]
+            for value in 100 * fresh:  # none or one
+                axes.axhline(value, color=colour, lw=0.8, ls=":")
             axes.fill_between(
                 time_s, mean - half, mean + half, color=colour, alpha=0.15, lw=0
             )
@@ -114,6 +119,7 @@ def drift_figure(summary: xr.Dataset, title: str) -> Figure:
             axes.set_xlabel("time since programming (s)")
         n = int(summary["n"].max())
         band = ", 95 % CI of the mean" if n > 1 else ""
+        band += "; dotted: when programmed" if (every == 0).any() else ""
         axes.set_title(f"Mean over {n} chip{'s' if n > 1 else ''}{band}")
         axes.legend()
         figure.suptitle(title, x=0.01, ha="left", fontsize=8)

@@ -24,8 +24,8 @@ AGAINST: Mapping[str, tuple[str, dict[str, Any], tuple[float, ...]]] = {
     "weight_stuck": ("weight_stuck_hrs", {}, (0.0, 0.02, 0.05, 0.1)),
 }
 CHIP_AXIS = "chip_seed"
-# 1 s, 1 min, 1 h, 1 day, 30 days, 1 year, 10 years
-TIMES_S = (1.0, 60.0, 3600.0, 86_400.0, 2.592e6, 3.156e7, 3.156e8)
+# now, 1 s, 1 min, 1 h, 1 day, 30 days, 1 year, 10 years
+TIMES_S = (0.0, 1.0, 60.0, 3600.0, 86_400.0, 2.592e6, 3.156e7, 3.156e8)
 _DRIFTS = ("drift_nu", "drift_nu_sigma", "relaxation_sigma")
 
 
@@ -88,7 +88,8 @@ def drift_grid(
             "drift needs devices that drift: name a --card that says how, or --set one"
             f" of {', '.join(keys)}"
         )
-    times = list(TIMES_S if times_s is None else times_s)
+    # time 0 tells what refitting the readout gives without any drift
+    times = list(TIMES_S) if times_s is None else sorted({0.0, *times_s})
     chips = Axis.of(CHIP_AXIS, range(n_chips))
     return Grid("drift", (chips,), {**settings, "test_times_s": times}, preset)
 

@@ -35,7 +35,14 @@ def aged_map(chip: HardwareMap, time_s: float) -> HardwareMap:
     ):
         return chip
     now, then = (_factor(chip, errors, t) for t in (time_s, errors.time_s))
-    return _with_resistance(chip, errors, chip.resistance_ohm * (now / then))
+    with np.errstate(over="ignore", invalid="ignore"):
+        ohm = chip.resistance_ohm * (now / then)
+    if not (np.isfinite(ohm).all() and (ohm > 0).all()):
+        raise InputError(
+            f"delay_drift_nu and delay_relaxation_sigma must leave finite resistances"
+            f" at time_s = {time_s:g}, got others"
+        )
+    return _with_resistance(chip, errors, ohm)
 
 
 def intended(chip: HardwareMap) -> HardwareMap:
@@ -84,7 +91,8 @@ def _factor(chip: HardwareMap, errors: ErrorConfig, time_s: float) -> Floats:
         standard_normal(config.shape, seed=chip.seed, stream=chip_stream(config, role))
         for role in ("delay-drift-rate", "delay-relaxation")
     )
-    return drift_law(errors, "delay").factor(time_s, rate, walk)
+    with np.errstate(over="ignore", under="ignore"):
+        return drift_law(errors, "delay").factor(time_s, rate, walk)
 
 
 def _with_resistance(

@@ -156,4 +156,11 @@ def _drifted(ohm: Floats, config: MapConfig, errors: ErrorConfig, seed: int) -> 
         standard_normal(config.shape, seed=seed, stream=chip_stream(config, role))
         for role in ("delay-drift-rate", "delay-relaxation")
     )
-    return ohm * law.factor(errors.time_s, rate, walk)
+    with np.errstate(over="ignore", under="ignore"):
+        aged = ohm * law.factor(errors.time_s, rate, walk)
+    if not (np.isfinite(aged).all() and (aged > 0).all()):
+        raise InputError(
+            "delay_drift_nu and delay_relaxation_sigma must leave finite resistances"
+            f" at time_s = {errors.time_s:g}, got others"
+        )
+    return aged

@@ -6,6 +6,8 @@ in the order of a device's life: programming, program-and-verify, faults, relaxa
 drift, temperature, read noise. `denram-map --support` says where each one acts.
 """
 
+import math
+import warnings
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -20,7 +22,7 @@ from denram.devices import (
     ProgrammingLaw,
     TabulatedProgramming,
 )
-from denram.errors import InputError
+from denram.errors import DenRAMWarning, InputError
 
 Spread = Annotated[float, Meta(ge=0, le=10)]  # of a logarithm
 Relative = Annotated[float, Meta(ge=0, le=0.5)]
@@ -115,11 +117,53 @@ class ErrorConfig(Section, frozen=True):
 IDEAL = ErrorConfig()
 
 
+def check_errors(errors: ErrorConfig, *, threshold_factor: float) -> None:
+    """Refuse settings that contradict one another, and warn of those in vain.
+
+    Args:
+        errors: settings.
+        threshold_factor: k of the delay elements, whose comparators may err.
+
+    Warns:
+        DenRAMWarning: a setting that changes nothing, or a spread that is cut.
+
+    Raises:
+        InputError: a law without its table, or shares of more than 1.
+    """
+    for role in ("delay", "weight"):
+        programming_law(errors, role)
+        drift_law(errors, role)
+        stuck = [f"{role}_stuck_{state}" for state in ("hrs", "lrs")]
+        share = sum(getattr(errors, name) for name in stuck)
+        if share > 1:
+            raise InputError(f"{' + '.join(stuck)} must be <= 1, got {share:g}")
+    if errors.delay_stuck_hrs == 1:
+        raise InputError("delay_stuck_hrs must be < 1: no device would conduct, got 1")
+    heated = errors.temperature_kelvin != errors.reference_kelvin
+    if heated and not (errors.delay_activation_ev or errors.weight_activation_ev):
+        _warn(
+            "temperature_kelvin changes nothing without delay_activation_ev or"
+            " weight_activation_ev"
+        )
+    ratio = -math.expm1(-threshold_factor)  # of threshold over supply
+    room = min(ratio, 1 - ratio)
+    if errors.comparator_sigma > room / 2:
+        _warn(
+            f"comparator_sigma {errors.comparator_sigma:g} is cut: the threshold lies"
+            f" {room:.3g} of the supply from an end of its range"
+        )
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, DenRAMWarning, stacklevel=3)
+
+
 def programming_law(errors: ErrorConfig, role: Role) -> ProgrammingLaw:
     """The programming error of one role's devices.
 
     Raises:
-        InputError: a law without its parameter, or a parameter without its law.
+        InputError: a parameter or a table without its law, or no table where the law
+            needs one.
     """
     kind = getattr(errors, f"{role}_programming")
     sigma = getattr(errors, f"{role}_programming_sigma")

@@ -17,7 +17,7 @@ from denram.errors import DenRAMWarning, InputError
 from denram.mapping.constraints import MapConfig
 from denram.mapping.delay_errors import aged_delays
 from denram.mapping.delays import draw_delays
-from denram.mapping.errors import IDEAL, ErrorConfig
+from denram.mapping.errors import IDEAL, ErrorConfig, check_errors
 from denram.mapping.weights import check_levels
 from denram.storage import require_memory, versions
 
@@ -197,6 +197,7 @@ def build_map(
         f"a map of {config.n_in} inputs x {config.n_out} neurons"
         f" x {config.n_delays} delays",
     )
+    check_errors(errors, threshold_factor=config.threshold_factor)
     drawn = draw_delays(config, seed=seed)
     aged = aged_delays(drawn, config, errors, seed=seed)
     chip = HardwareMap(

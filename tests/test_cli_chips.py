@@ -93,11 +93,11 @@ def test_drift_writes_accuracy_over_time_by_compensation(tmp_path) -> None:
     )
     assert code == 0, err
     rows = rows_of(out / "drift.csv")
-    assert [float(row["time_s"]) for row in rows] == [1.0, 1e6]
-    assert float(rows[1]["delay_growth"]) == pytest.approx((1 + 1e6) ** 0.05, rel=1e-6)
+    assert [float(row["time_s"]) for row in rows] == [0.0, 1.0, 1e6]
+    assert float(rows[2]["delay_growth"]) == pytest.approx((1 + 1e6) ** 0.05, rel=1e-6)
     sweep = open_sweep(out)
     at = sweep["test_accuracy_at_time"].sel(test_time_s=1e6, compensation="none")
-    assert float(rows[1]["none"]) == pytest.approx(100 * float(at.mean()))
+    assert float(rows[2]["none"]) == pytest.approx(100 * float(at.mean()))
 
 
 def test_coprogramming_compares_targets_with_outcomes(tmp_path) -> None:

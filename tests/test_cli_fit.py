@@ -211,3 +211,22 @@ def test_files_that_exist_are_left_alone():
     arguments = ["m.csv", *OHM, "--card-out", "mine.toml", "--licence", "MIT"]
     assert "--card-out must not exist yet" in refused(fit, *arguments)
     assert Path("mine.toml").read_text() == "precious"
+
+
+def test_a_mixture_is_not_put_into_a_card_of_one_lognormal():
+    write("m.csv", bimodal())
+    card = ["--card-out", "mine.toml", "--licence", "MIT", "--source", "here"]
+    code, out, err = call(fit, "m.csv", *OHM, *QUICK, *card)
+    assert (code, err) == (0, "")
+    assert "No card: the readings are a mixture" in out
+    assert not Path("mine.toml").exists()
+    # insisted on, it is written, and said to be rejected
+    other = ["--bootstrap", "100", "--out", "again", "--law", "lognormal"]
+    code, out, _ = call(fit, "m.csv", *OHM, *other, *card)
+    assert code == 0
+    assert "CAUTION: the lognormal is rejected by the test" in out
+    assert "rejected" in Path("mine.toml").read_text()
+    Path("mine.toml").unlink()
+    code, _, _ = call(fit, "m.csv", *OHM, *other[:2], *other[4:], *card, "--strict")
+    assert code == 3
+    assert not Path("mine.toml").exists()

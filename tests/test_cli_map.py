@@ -357,3 +357,14 @@ def test_the_support_matrix_is_printed_without_a_map(tmp_path, monkeypatch):
     assert code == 0
     assert "*programming_sigma" in text
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--times", "-1"), ("--times", "a"), ("--chips", "3000000")]
+)
+def test_a_survey_that_cannot_be_made_leaves_no_map(arguments, tmp_path):
+    out = tmp_path / "m"
+    code, _, err = call("--n_in", "4", "--n_out", "2", *arguments, "--out", str(out))
+    assert code == 2
+    assert err.count("\n") == 1
+    assert not out.exists()

@@ -22,7 +22,11 @@ _FLAGS = ("n_in", "n_delays", "n_steps", "max_delay", "r_mu", "nb_epochs", "batc
 TINY = [a for k in _FLAGS for a in (f"--{k}", str(SETTINGS[k]))]
 TINY += ["--eval_draws", "3"]
 TINY += ["--set", "n_train=120", "--set", "n_test=40", "--set", "valid_draws=2"]
-NUMBERS = {p.opts[0]: p for p in cli.command.params if isinstance(p.type, Number)}
+NUMBERS = {
+    p.opts[0]: p
+    for p in cli.command.params
+    if isinstance(p.type, Number) and p.opts[0] != "--chips"  # no setting of a run
+}
 
 
 @pytest.fixture(autouse=True)

@@ -32,7 +32,13 @@ from denram.train.data import Splits
 from denram.train.models import FAMILIES
 from denram.train.prepare import drawn_chip, prepare
 from denram.train.run_config import RunConfig, differences, from_dict
-from denram.train.run_store import open_run, run_result, save_run, write_results
+from denram.train.run_store import (
+    given_protocol,
+    open_run,
+    run_result,
+    save_run,
+    write_results,
+)
 from denram.train.scoring import valid_accuracies
 from denram.train.task import Task
 from denram.train.trainer import Epoch, FitState, run_epoch_together, start
@@ -123,7 +129,7 @@ def score_given(
     with _locked(folder, 0.0):
         write_text(folder / CONFIG, as_toml(config))
         save_map(chip, folder / MAP)
-        return _stored(job, task, chip, state)
+        return _stored(job, task, chip, state, trained=False)
 
 
 def run_together(
@@ -218,12 +224,16 @@ def _kept(job: _Job) -> xr.Dataset:
     return result
 
 
-def _stored(job: _Job, task: Task, chip: HardwareMap, state: FitState) -> xr.Dataset:
+def _stored(
+    job: _Job, task: Task, chip: HardwareMap, state: FitState, *, trained: bool = True
+) -> xr.Dataset:
     if (job.out / RUN).exists():
         return _kept(job)
     result = run_result(task, job.config, state)
     result = with_times(result, task, job.config, chip, state.best_params)
     result = with_chips(result, task, job.config, chip, state.best_params)
+    if not trained:
+        result.attrs["protocol"] = given_protocol(result)
     result.attrs["map_seed"] = chip.seed
     result.attrs["map_fingerprint"] = chip.fingerprint
     _write_results(job, result)

@@ -126,6 +126,19 @@ def protocol(config: RunConfig, *, n_test: int, draws: int) -> str:
     )
 
 
+def given_protocol(result: xr.Dataset) -> str:
+    """How the accuracy of weights came about that were given, not trained here."""
+    config = json.loads(result.attrs["config"])
+    noise = config["noise"]
+    level = noise["test_noise_std"]
+    level = noise["noise_std"] if level is None else level
+    return (
+        f"{config['data']['split']} split, weights given, nothing trained,"
+        f" {result.attrs['n_test']} test samples x {result.sizes['draw']} noise draws,"
+        f" test noise {level:g} of max|w|, seed {config['seed']}"
+    )
+
+
 def save_run(dataset: xr.Dataset, path: Path) -> None:
     """Write the run as one zarr group, whole or not at all."""
     from zarr.codecs import ZstdCodec

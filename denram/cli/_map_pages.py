@@ -1,7 +1,7 @@
 """Pages of `denram-map` beside the report of one chip."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,12 +10,10 @@ from denram.cli._options import Number
 from denram.config import NonNegative
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    import xarray as xr
     from rich.console import Console
 
     from denram.devices import ProgramOutcome
-    from denram.mapping import ErrorConfig, MapConfig
 
 
 def print_support(ctx: click.Context) -> None:
@@ -41,7 +39,7 @@ def print_support(ctx: click.Context) -> None:
     ctx.exit()
 
 
-def _times(text: str | None) -> list[float]:
+def times_of(text: str | None) -> list[float]:
     """Ascending numbers between commas.
 
     Raises:
@@ -54,29 +52,10 @@ def _times(text: str | None) -> list[float]:
     return sorted({float(kind.convert(t, option, None)) for t in text.split(",")})
 
 
-def print_survey(  # noqa: PLR0917
-    page: "Console",
-    config: "MapConfig",
-    errors: "ErrorConfig",
-    around: Any,
-    n_chips: int,
-    times: str | None,
-    dead: "NDArray[np.bool_]",
-) -> None:
+def print_survey(page: "Console", found: "xr.Dataset") -> None:
     """Waste over chips and time; mean, least and most over the chips."""
-    from denram.mapping import survey
-
-    found = survey(
-        config,
-        errors,
-        seed=around.seed,
-        n_steps=around.n_steps,
-        n_chips=n_chips,
-        times_s=_times(times),
-        dead_inputs=dead,
-    )
-    first = int(found["chip"][0])
-    detail = f"% of synapses; {n_chips} from chip {first} on, seed {around.seed}"
+    first, n = int(found["chip"][0]), found.sizes["chip"]
+    detail = f"% of synapses; {n} from chip {first} on, seed {found.attrs['seed']}"
     screen.heading(page, "Over chips and time", detail)
     names = ("wasted", "silent", "moved")
     columns = ["since programming", *names, "least wasted", "most wasted", "mean delay"]

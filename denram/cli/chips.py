@@ -163,7 +163,9 @@ def drift(
     """Accuracy since programming: as it is, time scale put right, readout refitted.
 
     How devices drift must be said: by a --card, or by --set delay_relaxation_sigma=...
-    and its like (`denram-map --support`). Times are 1 s to 10 years unless given.
+    and its like (`denram-map --support`); a card with levels needs --set weight_max=...
+    too. Times are 0 and 1 s to 10 years unless given; 0 tells what refitting the
+    readout gives by itself.
     """
     from denram.analysis.chip_grids import drift_grid
     from denram.analysis.chip_metrics import over_time

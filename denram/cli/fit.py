@@ -15,6 +15,8 @@ from denram.config import Index, Positive, Seed, fingerprint
 from denram.errors import InputError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from denram.devices.fit import Fit
     from denram.devices.fit_card import CardHead
     from denram.devices.fit_read_noise import ReadNoiseFit
@@ -147,12 +149,35 @@ def fit(  # noqa: PLR0917 - click passes by keyword
     print_fit(page, found)
     screen.line(page, f"\nWrote  {folder}  (report.json, fit.png)")
     if text is not None:
-        from denram.storage import write_text
-
-        write_text(Path(str(card_out)), text)
-        screen.line(page, f"Wrote  {card_out}")
-        screen.line(page, f"Next   denram-map --card {card_out}")
+        _write_card(page, str(card_out), text, found, strict=strict)
     return _DIFFERS if strict and not found.agrees else 0
+
+
+def _write_card(
+    page: "Console", card_out: str, text: str, found: "Fit", *, strict: bool
+) -> None:
+    """A card holds one lognormal state: another law is not put into it unsaid."""
+    from denram.storage import write_text
+
+    wrong = None
+    if "s.sigma_ln]" in text:  # hrs or lrs: the law of the state itself
+        if found.chosen != "lognormal":
+            wrong = f"the readings are a {found.chosen}, and a card holds a lognormal"
+        elif found.laws["lognormal"].rejected:
+            wrong = "the lognormal is rejected"
+    if wrong and (strict or found.chosen != "lognormal"):
+        screen.line(
+            page,
+            f"No card: {wrong}. Pick one state by --where or --range, or insist with"
+            " --law lognormal",
+            style="bold",
+        )
+        return
+    write_text(Path(card_out), text)
+    screen.line(page, f"Wrote  {card_out}")
+    if wrong:
+        screen.line(page, f"CAUTION: {wrong} by the test; the card says so")
+    screen.line(page, f"Next   denram-map --card {card_out}")
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from denram.cli._map_pages import (
     print_outcome,
     print_support,
     print_survey,
+    times_of,
     write_outcome,
 )
 from denram.cli._options import choice, number, pairs, run, settings, version
@@ -157,6 +158,7 @@ def command(  # noqa: PLR0917 - click passes by keyword
         card_settings,
         map_report,
         program_outcome,
+        survey,
     )
     from denram.storage import write_text
 
@@ -184,6 +186,17 @@ def command(  # noqa: PLR0917 - click passes by keyword
         config, seed=around.seed, noise_std=around.noise_std, errors=errors
     )
     dead = _dead_inputs(config.n_in, preset, dead_inputs)
+    surveyed = None
+    if chips is not None or times is not None:
+        surveyed = survey(
+            config,
+            errors,
+            seed=around.seed,
+            n_steps=around.n_steps,
+            n_chips=chips or 1,
+            times_s=times_of(times),
+            dead_inputs=dead,
+        )
     report = map_report(chip, n_steps=around.n_steps, dead_inputs=dead)
     outcome = program_outcome(config, errors, seed=around.seed)
     _write(folder, chip, report, dead, outcome)
@@ -193,14 +206,18 @@ def command(  # noqa: PLR0917 - click passes by keyword
     _print_report(page, chip, report)
     held = as_dict(config) | as_dict(around) | as_dict(errors)
     _print_origin(page, held, device_card)
+    _print_set(page, errors, device_card)
     if outcome is not None:
         print_outcome(page, outcome)
-    if chips is not None or times is not None:
-        print_survey(page, config, errors, around, chips or 1, times, dead)
+    if surveyed is not None:
+        print_survey(page, surveyed)
     files = "map.zarr, map.png, report.json"
     files += "" if outcome is None else ", programming.csv"
     screen.line(page, f"\nWrote  {folder}  ({files})")
-    screen.line(page, f"Next   denram-train --map {folder}", style="bold")
+    train = f"denram-train --map {folder}"
+    if config.weight_levels:  # what a level is worth in weight units is not on a card
+        train += " --weight_max LARGEST_WEIGHT"
+    screen.line(page, f"Next   {train}", style="bold")
 
 
 def _refuse_options(ctx: click.Context) -> None:
@@ -308,9 +325,14 @@ def _write(
 def _print_report(out: "Console", chip: "HardwareMap", report: "MapReport") -> None:
     post, pre, tap = report.shape
     size = f"{pre} inputs x {post} neurons x {tap} delays"
-    detail = f"{size} = {report.n_synapses} synapses, seed {chip.seed}"
+    silent = chip.mask.size - report.n_synapses
+    told = f"{size} = {chip.mask.size} synapses"
+    told += f", {silent} of them silent" if silent else ""
+    detail = f"{told}, seed {chip.seed}"
     screen.heading(out, "DenRAM map", detail)
     _print_resistance(out, report)
+    if chip.errors:
+        screen.line(out, "theory: of devices as they are formed, without device errors")
     _print_delay(out, report)
     _print_waste(out, chip, report)
 
@@ -376,6 +398,19 @@ def _print_origin(out: "Console", held: dict[str, Any], card: "DeviceCard") -> N
         told = f"{row.kind}: {row.source.removeprefix(f'{row.kind}: ')}"
         told = told if value == row.value else "set for this map"
         screen.line(out, f"  {shown}  ({told})")
+
+
+def _print_set(out: "Console", errors: "ErrorConfig", card: "DeviceCard") -> None:
+    """Device errors that are on and come from no card."""
+    from denram.mapping import ErrorConfig, card_settings
+
+    brought, ideal = card_settings(card), ErrorConfig()
+    for key, value in as_dict(errors).items():
+        if value != getattr(ideal, key) and brought.get(key) != value:
+            screen.line(out, f"  {key} = {value}  (set for this map)")
+    if errors.delay_stuck_lrs:
+        screen.line(out, "  stuck at LRS = 5000 ohm  (assumed: the least that measured")
+        screen.line(out, "    weight devices hold; any such delay is 0 steps)")
 
 
 for _subcommand in (fit, export, import_, spice):

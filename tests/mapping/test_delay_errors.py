@@ -5,7 +5,7 @@ import pytest
 from msgspec.structs import replace
 from scipy import stats
 
-from denram.errors import InputError
+from denram.errors import DenRAMWarning, InputError
 from denram.mapping import (
     ErrorConfig,
     HardwareMap,
@@ -144,7 +144,14 @@ def test_comparators_spread_delays_as_the_delta_method_says() -> None:
             {"delay_programming": "lognormal", "delay_verify_pulses": 3},
             "delay_verify_tolerance",
         ),
-        ({"delay_stuck_hrs": 0.7, "delay_stuck_lrs": 0.7}, "must be <= 1"),
+        (
+            {"delay_stuck_hrs": 0.7, "delay_stuck_lrs": 0.7},
+            r"delay_stuck_hrs \+ delay_stuck_lrs must be <= 1, got 1.4",
+        ),
+        ({"delay_stuck_hrs": 1.0}, "delay_stuck_hrs must be < 1"),
+        ({"weight_stuck_hrs": 0.6, "weight_stuck_lrs": 0.6}, "weight_stuck_hrs"),
+        ({"weight_programming_table": (0.0, 1.0)}, "weight_programming_table"),
+        ({"delay_drift_nu": 10.0, "time_s": 1e30}, "finite resistances"),
     ],
 )
 def test_settings_that_contradict_are_refused_by_name(
@@ -221,3 +228,22 @@ def test_the_outcome_of_verification_is_that_of_the_maps_devices() -> None:
     accepted = int(inside.sum())
     assert stats.binomtest(accepted, inside.size, chance).pvalue > 0.001
     assert program_outcome(CONFIG, ErrorConfig(), seed=3) is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"temperature_kelvin": 400.0}, "temperature_kelvin changes nothing"),
+        ({"comparator_sigma": 0.3}, "comparator_sigma 0.3 is cut"),
+    ],
+)
+def test_settings_in_vain_are_warned_of(
+    settings: dict[str, object], named: str
+) -> None:
+    with pytest.warns(DenRAMWarning, match=named):
+        chip(ErrorConfig(**settings))  # type: ignore[arg-type]
+
+
+def test_drift_beyond_what_a_float_holds_is_refused_later_too() -> None:
+    with pytest.raises(InputError, match="finite resistances at time_s = 1e\\+30"):
+        aged_map(chip(ErrorConfig(delay_drift_nu=10.0)), 1e30)
