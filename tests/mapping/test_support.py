@@ -1,8 +1,10 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from tiny import config as tiny_config
 
-from denram.mapping import EFFECTS, ErrorConfig, MapConfig, build_map
+from denram.mapping import EFFECTS, ErrorConfig, MapConfig, build_map, support_rows
 from denram.mapping.support import BOTH_ROLES
 
 _ON = {
@@ -137,3 +139,11 @@ def test_training_and_test_feel_an_effect_where_the_table_says(
     assert draws_alike == (entries[1] not in {"each draw", "each spike"}) or (
         effect.name == "dead time" and draws_alike  # no chance in it
     )
+
+
+def test_the_documents_show_the_table_of_the_code() -> None:
+    page = Path(__file__).parents[2] / "docs" / "devices.md"
+    lines = page.read_text(encoding="utf-8").splitlines()
+    for row in support_rows():
+        cells = [*row[:-1], row[-1].replace("*", r"\*")]
+        assert "| " + " | ".join(cells) + " |" in lines
