@@ -339,6 +339,9 @@ def test_program_and_verify_leaves_a_row_per_device(tmp_path):
     assert len(rows) == 1 + 24
     accepted = sum(row.endswith(",1") for row in rows[1:])
     assert f"accepted {accepted} " in text
+    told = json.loads((out / "report.json").read_text())["programming"]
+    assert told["accepted"] == accepted
+    assert len(told["failures"]) == told["failed"] == 24 - accepted
 
 
 def test_the_survey_lists_chips_over_time(tmp_path):

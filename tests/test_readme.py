@@ -111,4 +111,4 @@ def test_a_flag_or_a_command_that_does_not_exist_is_found():
 def test_the_pages_are_short():
     lengths = [len(page.read_text(encoding="utf-8").splitlines()) for page in PAGES]
     assert lengths[0] < 120
-    assert max(lengths) <= 200
+    assert max(lengths) <= 240

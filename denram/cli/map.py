@@ -201,7 +201,7 @@ def command(  # noqa: PLR0917 - click passes by keyword
     outcome = program_outcome(config, errors, seed=around.seed)
     _write(folder, chip, report, dead, outcome)
     if json_path is not None:
-        write_text(json_path, _as_json(report))
+        write_text(json_path, _as_json(report, chip, outcome))
     page = screen.console()
     _print_report(page, chip, report)
     held = as_dict(config) | as_dict(around) | as_dict(errors)
@@ -294,8 +294,18 @@ def _dead_inputs(
     return trailing_inputs(n_in, n_dead)
 
 
-def _as_json(report: "MapReport") -> str:
-    return json.dumps(report.as_dict(), indent=2, allow_nan=False) + "\n"
+def _as_json(
+    report: "MapReport", chip: "HardwareMap", outcome: "ProgramOutcome | None"
+) -> str:
+    told: dict[str, Any] = report.as_dict() | {"errors": dict(chip.errors)}
+    if outcome is not None:
+        told["programming"] = {
+            "accepted": int(outcome.accepted.sum()),
+            "failed": int((~outcome.accepted).sum()),
+            "mean_pulses": float(outcome.pulses.mean()),
+            "failures": outcome.failures()[:1000].tolist(),
+        }
+    return json.dumps(told, indent=2, allow_nan=False) + "\n"
 
 
 def _write(
@@ -317,7 +327,8 @@ def _write(
         save_map(chip, scratch / "map.zarr", waste=flags)
         figure = map_figure(map_histograms(chip, n_steps=n_steps))
         figure.savefig(scratch / "map.png", dpi=160)
-        (scratch / "report.json").write_text(_as_json(report), encoding="utf-8")
+        text = _as_json(report, chip, outcome)
+        (scratch / "report.json").write_text(text, encoding="utf-8")
         if outcome is not None:
             write_outcome(scratch / "programming.csv", outcome)
 
