@@ -85,7 +85,7 @@ def local_cluster(n_workers: int, *, dashboard: bool = False) -> "Iterator[Clien
             silence_logs=50,
         )
         try:
-            with Client(cluster) as client:
+            with Client(cluster, set_as_default=False) as client:
                 client.register_plugin(_bound(cores, share))
                 yield client
         finally:
@@ -125,7 +125,8 @@ def joined_cluster(address: str, *, timeout_s: float = 10.0) -> "Iterator[Client
 
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     try:
-        client = Client(address, timeout=timeout_s)
+        # a client that fails to connect would stay this process's default
+        client = Client(address, timeout=timeout_s, set_as_default=False)
     except (OSError, TimeoutError, ValueError, TypeError, RuntimeError) as error:
         text = " ".join(str(error).split())[:120] or type(error).__name__
         raise InputError(
@@ -188,7 +189,10 @@ def run_on(
                 pure=False,
             )
             running[future] = job
-        with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
+        with (
+            contextlib.suppress(TimeoutError, asyncio.TimeoutError),
+            client.as_current(),
+        ):
             wait(list(running), timeout=1.0, return_when="FIRST_COMPLETED")
         for future in [f for f in running if f.done()]:
             job = running.pop(future)
