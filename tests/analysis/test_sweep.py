@@ -455,7 +455,8 @@ def test_scored_levels_that_differ_between_cells_are_refused(tmp_path):
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "tls://127.0.0.1:9"])
 def test_a_scheduler_that_does_not_answer_leaves_dask_as_it_was(address):
-    import dask
+    from dask import config as dask_config
+    from dask.delayed import delayed
     from distributed.client import Client
 
     from denram.analysis.workers import joined_cluster
@@ -465,8 +466,8 @@ def test_a_scheduler_that_does_not_answer_leaves_dask_as_it_was(address):
         joined_cluster(address, timeout_s=2.0),
     ):
         pass
-    assert dask.config.get("scheduler", None) is None
+    assert dask_config.get("scheduler", None) is None
     with pytest.raises(ValueError, match="No clients found"):
         Client.current()
     # what the process computes by dask goes to no cluster that is gone
-    assert dask.delayed(sum)([1, 2]).compute() == 3
+    assert delayed(sum)([1, 2]).compute() == 3
