@@ -68,8 +68,8 @@ class Measured(Section, frozen=True):
     longest_delay_s: Quantity | None = None
 
 
-class HRS(Section, frozen=True):
-    """High-resistance state: the delay devices."""
+class _State(Section, frozen=True):
+    """What is known of either resistive state, and of its devices' errors."""
 
     mean_ohm: Quantity | None = None
     sigma_ln: Quantity | None = None
@@ -88,6 +88,10 @@ class HRS(Section, frozen=True):
     read_noise: Quantity | None = None
     activation_ev: Quantity | None = None
     reference_kelvin: Quantity | None = None
+
+
+class HRS(_State, frozen=True):
+    """High-resistance state: the delay devices."""
 
 
 class Circuit(Section, frozen=True):
@@ -107,26 +111,9 @@ class Clock(Section, frozen=True):
     max_delay: Quantity | None = None
 
 
-class LRS(Section, frozen=True):
+class LRS(_State, frozen=True):
     """Low-resistance state: the weight devices."""
 
-    mean_ohm: Quantity | None = None
-    sigma_ln: Quantity | None = None
-    programming_sigma_ln: Quantity | None = None
-    programming_sigma_relative: Quantity | None = None
-    programming_quantiles: QuantityTable | None = None
-    verify_tolerance: Quantity | None = None
-    verify_pulses: Quantity | None = None
-    stuck_hrs_fraction: Quantity | None = None
-    stuck_lrs_fraction: Quantity | None = None
-    drift_nu: Quantity | None = None
-    drift_nu_sigma: Quantity | None = None
-    relaxation_sigma_ln: Quantity | None = None
-    relaxation_power: Quantity | None = None
-    drift_start_s: Quantity | None = None
-    read_noise: Quantity | None = None
-    activation_ev: Quantity | None = None
-    reference_kelvin: Quantity | None = None
     g_min_siemens: Quantity | None = None
     g_max_siemens: Quantity | None = None
     levels: Quantity | None = None

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 
 from denram.config import as_dict, convert
-from denram.devices import standard_normal
 from denram.errors import InputError
 from denram.mapping.constraints import MapConfig
-from denram.mapping.delays import Floats, chip_stream, rc_delay, through_rc
-from denram.mapping.errors import ErrorConfig, drift_law, not_yet_programmed
+from denram.mapping.delay_errors import drift_factor, scaled_ohm
+from denram.mapping.delays import Floats, rc_delay, through_rc
+from denram.mapping.errors import ErrorConfig, not_yet_programmed
 from denram.mapping.hardware_map import HardwareMap, build_map
 
 
@@ -34,14 +34,14 @@ def aged_map(chip: HardwareMap, time_s: float) -> HardwareMap:
         or errors.delay_relaxation_sigma
     ):
         return chip
-    now, then = (_factor(chip, errors, t) for t in (time_s, errors.time_s))
-    with np.errstate(over="ignore", invalid="ignore"):
-        ohm = chip.resistance_ohm * (now / then)
-    if not (np.isfinite(ohm).all() and (ohm > 0).all()):
-        raise InputError(
-            f"delay_drift_nu and delay_relaxation_sigma must leave finite resistances"
-            f" at time_s = {time_s:g}, got others"
-        )
+    config = convert(MapConfig, chip.config)
+    now, then = (
+        drift_factor(config, errors, seed=chip.seed, time_s=t)
+        for t in (time_s, errors.time_s)
+    )
+    with np.errstate(invalid="ignore"):
+        grown = now / then
+    ohm = scaled_ohm(chip.resistance_ohm, grown, time_s=time_s)
     return _with_resistance(chip, errors, ohm)
 
 
@@ -83,16 +83,6 @@ def rescaled(chip: HardwareMap, factor: float) -> HardwareMap:
         raise InputError(f"factor must be > 0 and finite, got {factor}")
     errors = convert(ErrorConfig, chip.errors)
     return _with_resistance(chip, errors, chip.resistance_ohm / factor)
-
-
-def _factor(chip: HardwareMap, errors: ErrorConfig, time_s: float) -> Floats:
-    config = convert(MapConfig, chip.config)
-    rate, walk = (
-        standard_normal(config.shape, seed=chip.seed, stream=chip_stream(config, role))
-        for role in ("delay-drift-rate", "delay-relaxation")
-    )
-    with np.errstate(over="ignore", under="ignore"):
-        return drift_law(errors, "delay").factor(time_s, rate, walk)
 
 
 def _with_resistance(

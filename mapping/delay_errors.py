@@ -151,16 +151,40 @@ def _band(
 def _drifted(ohm: Floats, config: MapConfig, errors: ErrorConfig, seed: int) -> Floats:
     if errors.time_s == 0:
         return ohm
-    law = drift_law(errors, "delay")
+    factor = drift_factor(config, errors, seed=seed, time_s=errors.time_s)
+    return scaled_ohm(ohm, factor, time_s=errors.time_s)
+
+
+def drift_factor(
+    config: MapConfig, errors: ErrorConfig, *, seed: int, time_s: float
+) -> Floats:
+    """By what each delay device's resistance has grown `time_s` after programming.
+
+    Args:
+        config: size and number of the chip.
+        errors: law of the drift.
+        seed: what the devices are drawn from.
+        time_s: since programming, s, >= 0.
+    """
     rate, walk = (
         standard_normal(config.shape, seed=seed, stream=chip_stream(config, role))
         for role in ("delay-drift-rate", "delay-relaxation")
     )
     with np.errstate(over="ignore", under="ignore"):
-        aged = ohm * law.factor(errors.time_s, rate, walk)
+        return drift_law(errors, "delay").factor(time_s, rate, walk)
+
+
+def scaled_ohm(ohm: Floats, factor: Floats, *, time_s: float) -> Floats:
+    """Drifted resistances.
+
+    Raises:
+        InputError: one that no float holds.
+    """
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        aged = ohm * factor
     if not (np.isfinite(aged).all() and (aged > 0).all()):
         raise InputError(
             "delay_drift_nu and delay_relaxation_sigma must leave finite resistances"
-            f" at time_s = {errors.time_s:g}, got others"
+            f" at time_s = {time_s:g}, got others"
         )
     return aged

@@ -1,9 +1,10 @@
 """What commands that run cells share: their options, and what they would do."""
 
+import csv
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from denram.cli import _screen as screen
 from denram.cli._options import number
 from denram.config import Count
 from denram.errors import InputError
+from denram.storage import replacing
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -170,3 +172,12 @@ def _estimate(plan: "Plan", todo: "list[Index]") -> tuple[float, int, int]:
     ]
     cells = sum(len(program.cells) for program in found)
     return each * cells, max(memory, default=0), len(found)
+
+
+def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write rows of the same keys as a table, whole or not at all."""
+    with replacing(path) as scratch:
+        with scratch.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)

@@ -99,6 +99,21 @@ def number(
     return click.option(*names, type=Number(kind), default=None, help=shown)
 
 
+def numbers(flag: str, text: str | None, kind: Any) -> tuple[Any, ...] | None:
+    """Distinct numbers of one type, separated by commas; None for no text.
+
+    Raises:
+        InputError: a number that is none, or that is named twice.
+    """
+    if text is None:
+        return None
+    option = click.Option([flag])
+    values = [Number(kind).convert(part, option, None) for part in text.split(",")]
+    if len(set(values)) < len(values):
+        raise InputError(f"{flag} must not name a value twice, got {text!r}")
+    return tuple(values)
+
+
 def choice(
     flag: str,
     names: Sequence[str],

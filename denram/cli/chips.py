@@ -1,6 +1,5 @@
 """`denram-analyze yield`, `drift` and `coprogram`: many chips, and time."""
 
-import csv
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from denram.cli import _screen as screen
-from denram.cli._cells import run_options
-from denram.cli._options import Number, choice, given, number, pairs
+from denram.cli._cells import run_options, write_csv
+from denram.cli._options import choice, given, number, numbers, pairs
 from denram.cli.sweep import run_cells
 from denram.config import Count, NonNegative, Seed, fingerprint, preset_names
 from denram.errors import InputError
@@ -105,7 +104,7 @@ def yield_(
     from denram.analysis.chip_grids import yield_grid
     from denram.analysis.chip_metrics import chip_accuracies, yields
 
-    specs = [x / 100 for x in _numbers("--spec", spec) or ()]
+    specs = [x / 100 for x in numbers("--spec", spec, NonNegative) or ()]
     if not all(0 < x <= 1 for x in specs):
         raise InputError(f"--spec must be > 0 and <= 100, got {spec!r}")
     settings, options = _settings(options)
@@ -113,7 +112,7 @@ def yield_(
     if store is None:
         grid = yield_grid(
             against,
-            _numbers("--values", values),
+            numbers("--values", values, NonNegative),
             n_chips=chips or 8,
             transfer=transfer,
             settings=settings,
@@ -173,7 +172,7 @@ def drift(
     settings, options = _settings(options)
     grid = None
     if store is None:
-        asked = _numbers("--times", times)
+        asked = numbers("--times", times, NonNegative)
         grid = drift_grid(
             n_chips=chips or 4,
             times_s=None if asked is None else sorted(asked),
@@ -227,7 +226,7 @@ def coprogram(
     grid = None
     if store is None:
         grid = coprogram_grid(
-            values=_numbers("--values", values),
+            values=numbers("--values", values, NonNegative),
             n_chips=chips or 3,
             settings=settings,
             preset=preset,
@@ -270,17 +269,6 @@ def _settings(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     return {**plain, **given(own), **pairs(others)}, options
 
 
-def _numbers(flag: str, text: str | None) -> tuple[float, ...] | None:
-    if text is None:
-        return None
-    option = click.Option([flag])
-    kind = Number(NonNegative)
-    values = [float(kind.convert(part, option, None)) for part in text.split(",")]
-    if len(set(values)) < len(values):
-        raise InputError(f"{flag} must not name a value twice, got {text!r}")
-    return tuple(values)
-
-
 def _run(  # noqa: PLR0917
     name: str,
     grid: "Grid | None",
@@ -316,7 +304,7 @@ def _run(  # noqa: PLR0917
     figure, rows = report(page, sweep, f"on {dataset_names(sweep)}")
     protocol = str(sweep[schema.PROTOCOL].values[finished.values][0])
     screen.line(page, f"one run's protocol: {protocol}")
-    _write_csv(folder / f"{name}.csv", rows)
+    write_csv(folder / f"{name}.csv", rows)
     for ending in ("png", "pdf"):
         with replacing(folder / f"{name}.{ending}") as scratch:
             save_figure(figure, scratch, ending)
@@ -339,11 +327,3 @@ def _shown(key: str, value: Any) -> str:
         return f"{value:g}"
     small = key == "delay_growth" or key.endswith(("sigma", "r_std", "hrs"))
     return f"{value:.3g}" if small else f"{value:.2f}"
-
-
-def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    with replacing(path) as scratch:
-        with scratch.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)

@@ -1,6 +1,5 @@
 """`denram-analyze fig4d`: the paper's noise figure, complete."""
 
-import csv
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from denram.cli import _screen as screen
-from denram.cli._cells import run_options
-from denram.cli._options import Number, choice, given, number, pairs
+from denram.cli._cells import run_options, write_csv
+from denram.cli._options import choice, given, number, numbers, pairs
 from denram.cli.sweep import run_cells
 from denram.config import Count, NonNegative, Seed, fingerprint, preset_names
 from denram.errors import InputError
@@ -67,8 +66,8 @@ def fig4d(
     name = dataset or "synthetic"
     grid = fig4d_grid(
         name,
-        seeds=_numbers("--seeds", seeds, Seed),
-        noise_std=_numbers("--noise_std", noise_std, NonNegative),
+        seeds=numbers("--seeds", seeds, Seed),
+        noise_std=numbers("--noise_std", noise_std, NonNegative),
         settings={**given(settings), **pairs(others)},
         preset=preset,
     )
@@ -80,17 +79,6 @@ def fig4d(
     if path is not None:
         _finish(page, open_sweep(path), folder)
     return code
-
-
-def _numbers(flag: str, text: str | None, kind: Any) -> tuple[Any, ...] | None:
-    """Distinct numbers of one type, separated by commas."""
-    if text is None:
-        return None
-    option = click.Option([flag])
-    values = [Number(kind).convert(part, option, None) for part in text.split(",")]
-    if len(set(values)) < len(values):
-        raise InputError(f"{flag} must not name a value twice, got {text!r}")
-    return tuple(values)
 
 
 def _finish(page: "Console", sweep: "xr.Dataset", folder: Path) -> None:
@@ -115,11 +103,11 @@ def _finish(page: "Console", sweep: "xr.Dataset", folder: Path) -> None:
     summary = fig4d_summary(sweep, fig4d_published() if names == "SHD" else None)
     matrix = noise_matrix(sweep)
     rows = summary_rows(summary)
-    _write_csv(folder / "fig4d.csv", rows)
+    write_csv(folder / "fig4d.csv", rows)
     written = ["fig4d.csv", "fig4d.png", "fig4d.pdf"]
     if matrix is not None:  # a network that none of is done has nothing to show
         matrix = matrix.dropna(schema.NETWORK, how="all", subset=["mean"])
-        _write_csv(folder / "fig4d_matrix.csv", matrix_rows(matrix))
+        write_csv(folder / "fig4d_matrix.csv", matrix_rows(matrix))
         written.insert(1, "fig4d_matrix.csv")
     for ending in ("png", "pdf"):
         with replacing(folder / f"fig4d.{ending}") as scratch:
@@ -131,14 +119,6 @@ def _finish(page: "Console", sweep: "xr.Dataset", folder: Path) -> None:
     protocol = str(sweep[schema.PROTOCOL].values[done.values][0])
     screen.line(page, f"one run's protocol: {protocol}")
     screen.line(page, f"written to {folder}: {', '.join(written)}")
-
-
-def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    with replacing(path) as scratch:
-        with scratch.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
 
 
 def _table(page: "Console", rows: Sequence[dict[str, Any]]) -> None:
