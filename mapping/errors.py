@@ -182,7 +182,12 @@ def programming_law(errors: ErrorConfig, role: Role) -> ProgrammingLaw:
         return LognormalProgramming(sigma)
     if kind == "normal":
         return NormalProgramming(sigma)
-    return TabulatedProgramming(table) if table else NoProgrammingError()
+    if not table:
+        return NoProgrammingError()
+    try:
+        return TabulatedProgramming(table)
+    except InputError as error:
+        raise InputError(f"{role}_programming_table: {error}") from None
 
 
 def drift_law(errors: ErrorConfig, role: Role) -> LogTimeDrift:

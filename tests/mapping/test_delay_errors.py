@@ -148,6 +148,13 @@ def test_comparators_spread_delays_as_the_delta_method_says() -> None:
             {"delay_stuck_hrs": 0.7, "delay_stuck_lrs": 0.7},
             r"delay_stuck_hrs \+ delay_stuck_lrs must be <= 1, got 1.4",
         ),
+        (
+            {
+                "delay_programming": "tabulated",
+                "delay_programming_table": (0.5, -0.5),
+            },
+            "delay_programming_table: .* must ascend",
+        ),
         ({"delay_stuck_hrs": 1.0}, "delay_stuck_hrs must be < 1"),
         ({"weight_stuck_hrs": 0.6, "weight_stuck_lrs": 0.6}, "weight_stuck_hrs"),
         ({"weight_programming_table": (0.0, 1.0)}, "weight_programming_table"),
