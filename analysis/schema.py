@@ -1,7 +1,9 @@
 """Names of a sweep's variables and attributes, and a made-up sweep for tests."""
 
-import numpy as np
-import xarray as xr
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 NETWORK, NOISE, SEED, DRAW, EPOCH = "network", "noise_std", "seed", "draw", "epoch"
 FIG4D = (NETWORK, NOISE, SEED)  # its axes
@@ -14,6 +16,8 @@ TEST_TIME, TIME, COMPENSATION = (
 )
 TEST_CHIP, CHIP = "test_accuracy_on_chip", "test_chip"
 GROWTH = "delay_growth"
+TIME_CONSTANT, EIGENVALUE = "time_constant", "recurrent_eigenvalue"
+HIDDEN_LAYER, NEURON = "hidden_layer", "neuron"
 BEST, EPOCHS, CONFUSION = "best_epoch", "n_epochs", "confusion"
 PER_EPOCH = "epoch_"  # prefix of curves
 DATASET, PROTOCOL = "dataset_name", "protocol"
@@ -36,8 +40,11 @@ UNITS = {
 }  # of configuration keys that are not plain numbers or names
 
 
-def mock(*, n_seeds: int = 3, n_draws: int = 4, accuracy: float = 0.8) -> xr.Dataset:
+def mock(*, n_seeds: int = 3, n_draws: int = 4, accuracy: float = 0.8) -> "xr.Dataset":
     """A finished fig4d sweep with one accuracy everywhere, for tests."""
+    import numpy as np
+    import xarray as xr
+
     levels = [0.0, 0.05, 0.1, 0.15, 0.2]
     cell = {NETWORK: ["D2", "D1"], NOISE: levels, SEED: [42, 50, 9][:n_seeds]}
     coords = {**cell, DRAW: np.arange(n_draws), TEST_LEVEL: levels}

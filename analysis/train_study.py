@@ -17,8 +17,7 @@ from denram.config import fingerprint
 from denram.errors import InputError
 from denram.train import FAMILIES, RunConfig, Watch, resolve, reuse_memory, run_together
 from denram.train.ageing import COMPENSATIONS
-from denram.train.data import Splits, load
-from denram.train.data.shd import source_files
+from denram.train.data import DATASETS, Splits, load
 
 # one program's memory, so that how cells are grouped does not depend on the machine
 PROGRAM_BYTES = 4e9
@@ -52,14 +51,13 @@ class TrainStudy:
             raise InputError(
                 f"weight_max must be set for {config.map.weight_levels} weight_levels"
             )
-        folder = config.data.data_dir
-        if config.data.dataset == "shd" and folder is not None:
-            source_files(folder)
+        DATASETS[config.data.dataset].require_files(config.data.data_dir)
 
     def layout(self, configs: Iterable[RunConfig]) -> Layout:
         """Room for the longest training, the most draws and all test levels."""
         n_epochs = n_draws = n_classes = 1
         scored: dict[str, tuple[float, ...]] = {}
+        configs = list(configs)
         for config in configs:
             published = config.fit.evaluation == "published"
             n_epochs = max(n_epochs, config.fit.nb_epochs)
@@ -69,6 +67,7 @@ class TrainStudy:
                 if scored.setdefault(key, own) != own:
                     raise InputError(f"{key} must be the same in every cell")
         variables = _variables(n_epochs, n_draws, n_classes)
+        variables |= _layered_variables(configs)
         coords: dict[str, Any] = {}
         for key, values in scored.items():
             if values:
@@ -84,7 +83,10 @@ class TrainStudy:
         return Layout(variables, coords)
 
     def kin(self, config: RunConfig) -> str:
-        """Runs that differ in noise or chip; in seed too if their order is shared."""
+        """Runs that differ in noise, chip or numbers of the network alone.
+
+        They may differ in seed too if their order of batches is shared.
+        """
         free = config.fit.order_seed is not None and config.data.split != "published"
         replace = msgspec.structs.replace
         noise = replace(config.noise, noise_std=0.0, test_noise_std=None)
@@ -95,6 +97,7 @@ class TrainStudy:
             chip_seed=None,
             noise=noise,
             map=chip,
+            network=FAMILIES[config.model].alike(config.network),
         )
         return alike.fingerprint
 
@@ -108,10 +111,7 @@ class TrainStudy:
     def memory_bytes(self, config: RunConfig, members: int) -> int:
         """Memory of a training step."""
         return FAMILIES[config.model].memory_bytes(
-            config.map,
-            batch_size=config.fit.batch_size,
-            n_steps=config.data.n_steps,
-            members=members,
+            config, n_steps=_n_steps(config), members=members
         )
 
     def compute(
@@ -145,9 +145,7 @@ class TrainStudy:
         fit, data = config.fit, config.data
         n_train, n_test = _sample_counts(config)
         n_valid = int(n_train * data.val_fraction)
-        work = family.step_multiplications(
-            config.map, batch_size=fit.batch_size, n_steps=data.n_steps
-        )
+        work = family.step_multiplications(config, n_steps=_n_steps(config))
         steps = (n_train - n_valid) / fit.batch_size * fit.nb_epochs
         # a forward pass is about a third of a step
         seen = n_valid * fit.valid_draws * fit.nb_epochs
@@ -189,10 +187,38 @@ class TrainStudy:
 
 
 def _sample_counts(config: RunConfig) -> tuple[int, int]:
-    """Samples in the training file and in the test file."""
-    if config.data.dataset == "synthetic":
-        return config.data.n_train, config.data.n_test
-    return 8156, 2264  # SHD's own
+    """Samples before the validation set is taken out, and of the test set."""
+    return DATASETS[config.data.dataset].n_samples(config.data)
+
+
+def _n_steps(config: RunConfig) -> int:
+    return DATASETS[config.data.dataset].n_steps(config.data, config.map.timestep)
+
+
+# of layers and neurons, as far as a network has them
+_LAYERED = {
+    schema.TIME_CONSTANT: "time constants that act, hidden layer by hidden layer",
+    schema.EIGENVALUE: "moduli of the recurrent weights' eigenvalues, falling",
+}
+
+
+def _layered_variables(configs: Sequence[RunConfig]) -> dict[str, Variable]:
+    """Room for the most layers and neurons, for what any of the networks has."""
+    found = {}
+    for name, text in _LAYERED.items():
+        shapes = [_layered_shape(config, name) for config in configs]
+        shape = (max(s[0] for s in shapes), max(s[1] for s in shapes))
+        if any(shape):
+            units = "s" if name == schema.TIME_CONSTANT else "1"
+            dims = schema.HIDDEN_LAYER, schema.NEURON
+            found[name] = Variable(dims, shape, units=units, text=text)
+    return found
+
+
+def _layered_shape(config: RunConfig, name: str) -> tuple[int, int]:
+    n_hid = getattr(config.network, "n_hid", 0)
+    fed = name == schema.TIME_CONSTANT or getattr(config.network, "recurrent", False)
+    return (config.network.n_layers - 1, n_hid) if n_hid and fed else (0, 0)
 
 
 # setting to result, its dimensions within a cell, and labels besides the setting's own
@@ -264,7 +290,8 @@ def _values(result: xr.Dataset) -> Values:
     }
     for name in _CURVES:
         values[f"{schema.PER_EPOCH}{name}"] = result[name].values
-    for name in (schema.TEST_AT, schema.TEST_TIME, schema.TEST_CHIP, schema.GROWTH):
+    further = (schema.TEST_AT, schema.TEST_TIME, schema.TEST_CHIP, schema.GROWTH)
+    for name in (*further, *_LAYERED):
         if name in result:
             values[name] = result[name].values
     return values

@@ -129,6 +129,12 @@ def load_preset(name: str) -> dict[str, Any]:
     return tomllib.loads(text)
 
 
+def load_profile(model: str, dataset: str) -> dict[str, Any]:
+    """A family's own defaults for a data set; nothing where it has none."""
+    path = resources.files("denram") / "profiles" / f"{model}-{dataset}.toml"
+    return tomllib.loads(path.read_text("utf-8")) if path.is_file() else {}
+
+
 def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
     """Lay nested mappings over one another; the last one wins, key by key."""
     merged: dict[str, Any] = {}

@@ -120,6 +120,12 @@ class LRS(_State, frozen=True):
     noise_std: Quantity | None = None
 
 
+class Neuron(Section, frozen=True):
+    """How the membranes spread."""
+
+    tau_sigma_ln: Quantity | None = None
+
+
 class Energy(Section, frozen=True):
     """What the circuit consumes."""
 
@@ -139,6 +145,7 @@ class CardFile(Section, frozen=True):
     circuit: Circuit = Circuit()
     clock: Clock = Clock()
     lrs: LRS = LRS()
+    neuron: Neuron = Neuron()
     energy: Energy = Energy()
 
 
@@ -211,6 +218,7 @@ _RULES: dict[str, tuple[str, Callable[..., object]]] = {
     "g_max_siemens": ("siemens", positive),
     "levels": ("1", _whole(2, MAX_STEPS)),
     "noise_std": ("1", _at_most(10.0)),
+    "tau_sigma_ln": ("1", _SPREAD),
     "capacitance_farad": ("farad", positive),
     "threshold_factor": ("1", positive),
     "capacitor_sigma": ("1", _at_most(MAX_SIGMA_RELATIVE)),

@@ -32,10 +32,12 @@ from denram.mapping.support import EFFECTS as EFFECTS
 from denram.mapping.support import Effect as Effect
 from denram.mapping.support import support_rows as support_rows
 from denram.mapping.survey import survey as survey
+from denram.mapping.time_constants import tau_factors as tau_factors
 from denram.mapping.waste import Waste as Waste
 from denram.mapping.waste import stride_dead_inputs as stride_dead_inputs
 from denram.mapping.waste import trailing_inputs as trailing_inputs
 from denram.mapping.waste import waste_flags as waste_flags
+from denram.mapping.weight_faults import stuck_devices as stuck_devices
 from denram.mapping.weight_faults import stuck_weights as stuck_weights
 from denram.mapping.weights import WeightRange as WeightRange
 from denram.mapping.weights import quantise as quantise

@@ -75,6 +75,7 @@ CARD_KEYS = {
     "lrs.g_max_siemens": "g_max",
     "lrs.levels": "weight_levels",
     "lrs.noise_std": "noise_std",
+    "neuron.tau_sigma_ln": "tau_sigma",
 }
 _ROLES = {"hrs": "delay", "lrs": "weight"}
 # keys of [errors], after `delay_` or `weight_`

@@ -71,6 +71,9 @@ class ErrorConfig(Section, frozen=True):
         time_s: time since programming at which the chip is used, s.
         temperature_kelvin: temperature at which the chip is used.
         reference_kelvin: temperature at which its devices were programmed.
+        tau_sigma: standard deviation of ln tau of the neurons' membranes.
+        tau_redrawn: every training batch and test draw is another chip's membranes;
+            else they are those of the run's chip, which training gets to know.
         comparator_sigma: spread of the comparators' threshold over the supply.
         dead_time: a delay element loses spikes while its capacitor charges.
         train_on_targets: train against the delays that were aimed at, and test on
@@ -109,6 +112,8 @@ class ErrorConfig(Section, frozen=True):
     time_s: NonNegative = 0.0
     temperature_kelvin: Positive = 300.0
     reference_kelvin: Positive = 300.0
+    tau_sigma: Spread = 0.0
+    tau_redrawn: bool = False
     comparator_sigma: Relative = 0.0
     dead_time: bool = False
     train_on_targets: bool = False
@@ -139,6 +144,8 @@ def check_errors(errors: ErrorConfig, *, threshold_factor: float) -> None:
             raise InputError(f"{' + '.join(stuck)} must be <= 1, got {share:g}")
     if errors.delay_stuck_hrs == 1:
         raise InputError("delay_stuck_hrs must be < 1: no device would conduct, got 1")
+    if errors.tau_redrawn and not errors.tau_sigma:
+        _warn("tau_redrawn changes nothing without tau_sigma")
     heated = errors.temperature_kelvin != errors.reference_kelvin
     if heated and not (errors.delay_activation_ev or errors.weight_activation_ev):
         _warn(

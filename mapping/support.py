@@ -27,6 +27,8 @@ class Effect:
         delay_test: how a test does. `mean`: by its mean over spikes.
         weight_training: how the weights of a training step feel it.
         weight_test: how those of a test do; `fixed`: as the chip was made.
+        membrane_training: how the neurons' time constants of a training step feel it.
+        membrane_test: how those of a test do.
     """
 
     name: str
@@ -36,6 +38,8 @@ class Effect:
     delay_test: Entry
     weight_training: Entry
     weight_test: Entry
+    membrane_training: Entry = ""
+    membrane_test: Entry = ""
 
 
 _MAP = ("map", "map")
@@ -71,6 +75,15 @@ EFFECTS: tuple[Effect, ...] = (
     Effect("temperature", ("activation_ev",), "time", *_MAP, "fixed", "fixed"),
     Effect("capacitor mismatch", ("capacitor_sigma",), "chip", *_MAP, *_NONE),
     Effect("comparator offset", ("comparator_sigma",), "chip", *_MAP, *_NONE),
+    Effect("time constants", ("tau_sigma",), "chip", *_NONE, *_NONE, "fixed", "fixed"),
+    Effect(
+        "time constants, unknown",
+        ("tau_redrawn",),
+        "chip",
+        *_NONE,
+        *_NONE,
+        *_DRAWN,
+    ),
     Effect("dead time", ("dead_time",), "read", "no", "each spike", *_NONE),
     Effect("weight levels", ("weight_levels",), "", *_NONE, "fixed", "fixed"),
     Effect("weight noise (published)", ("noise_std",), "programming", *_NONE, *_DRAWN),
@@ -78,7 +91,7 @@ EFFECTS: tuple[Effect, ...] = (
 
 
 def support_rows() -> list[tuple[str, ...]]:
-    """The table as text: effect, four entries, clock and settings."""
+    """The table as text: effect, six entries, clock and settings."""
     return [
         (
             effect.name,
@@ -89,6 +102,8 @@ def support_rows() -> list[tuple[str, ...]]:
                     effect.delay_test,
                     effect.weight_training,
                     effect.weight_test,
+                    effect.membrane_training,
+                    effect.membrane_test,
                 )
             ),
             effect.clock or "-",

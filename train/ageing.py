@@ -17,14 +17,21 @@ from msgspec import structs
 from scipy.optimize import minimize
 
 from denram.errors import InputError
-from denram.mapping import HardwareMap, aged_map, rescaled, time_scale
-from denram.train._protocol import Params
+from denram.mapping import aged_map, rescaled, time_scale
+from denram.train._protocol import Chips, Params
+from denram.train.chips import MAP, chip_seed
 from denram.train.prepare import prepare
 from denram.train.run_config import RunConfig
-from denram.train.scoring import key_of_test, logits_test, score_test, set_logits
+from denram.train.scoring import (
+    accuracies,
+    key_of_test,
+    logits_test,
+    score_test,
+    set_logits,
+)
 from denram.train.task import Task
 
-Scores = Float[np.ndarray, "draw sample class_"]
+Scores = Float[np.ndarray, "draw sample *step class_"]
 COMPENSATIONS = ("none", "time_scale", "readout")
 _RIDGE = 1e-3  # keeps gain and offset finite where validation is perfect
 
@@ -33,7 +40,7 @@ def with_times(
     result: xr.Dataset,
     task: Task,
     config: RunConfig,
-    chip: HardwareMap,
+    chips: Chips,
     params: Params,
 ) -> xr.Dataset:
     """Add `test_accuracy_at_time` (test_time_s, compensation, draw) to a run's result.
@@ -42,13 +49,13 @@ def with_times(
         result: of the run; returned as it is if no times are asked for.
         task: the run's.
         config: the run's; `noise.test_times_s` are the times.
-        chip: the run's, at the time it was trained.
+        chips: the run's, at the time it was trained.
         params: what was learnt.
     """
     times = config.noise.test_times_s
     if not times:
         return result
-    rows = [over_time(task, config, chip, params, time_s=t) for t in times]
+    rows = [over_time(task, config, chips, params, time_s=t) for t in times]
     values = np.stack([row.accuracy for row in rows])
     dims = ("test_time_s", "compensation", "draw")
     attrs = {"units": "1", "long_name": "test accuracy since programming"}
@@ -75,7 +82,7 @@ class AtTime:
 def over_time(
     task: Task,
     config: RunConfig,
-    chip: HardwareMap,
+    chips: Chips,
     params: Params,
     *,
     time_s: float,
@@ -86,28 +93,32 @@ def over_time(
         InputError: a time before programming.
     """
     task = task.deployed or task
-    aged = aged_map(chip, time_s)
-    factor = time_scale(aged, chip)
-    tested = structs.replace(config.errors, train_on_targets=False)
+    aged = {name: aged_map(chip, time_s) for name, chip in chips.items()}
+    grown = [time_scale(aged[name], chip) for name, chip in chips.items()]
+    factor = float(np.median(grown)) if grown else 1.0
+    tested = structs.replace(config.errors, train_on_targets=False, time_s=time_s)
     on_chip = structs.replace(config, errors=tested)
     plain, found, labels = _scored(task, on_chip, aged, params)
     scaled, kept = plain, found
-    back = rescaled(aged, factor)
-    if not np.array_equal(back.delay_steps, aged.delay_steps):
+    back = {name: rescaled(chip, factor) for name, chip in aged.items()}
+    if any(
+        not np.array_equal(back[name].delay_steps, aged[name].delay_steps)
+        for name in aged
+    ):
         scaled, kept, labels = _scored(task, on_chip, back, params)
     rows = [
-        np.mean(found.argmax(axis=-1) == labels, axis=1),
-        np.mean(kept.argmax(axis=-1) == labels, axis=1),
+        accuracies(found.argmax(axis=-1), labels, task.config),
+        accuracies(kept.argmax(axis=-1), labels, task.config),
         recalibrated_accuracy(scaled, params, kept, labels),
     ]
     return AtTime(np.stack(rows), factor)
 
 
 def _scored(
-    task: Task, config: RunConfig, chip: HardwareMap, params: Params
-) -> tuple[Task, Scores, Int[np.ndarray, " sample"]]:
+    task: Task, config: RunConfig, chips: Chips, params: Params
+) -> tuple[Task, Scores, Int[np.ndarray, "sample ..."]]:
     """The task on another chip, and its scores of the test set."""
-    later = prepare(config, splits=task.splits, chip=chip)
+    later = prepare(config, splits=task.splits, chip=chips)
     moved = replace(task, model=later.model, events=later.events)
     return moved, *logits_test(moved, params)
 
@@ -116,7 +127,7 @@ def with_chips(
     result: xr.Dataset,
     task: Task,
     config: RunConfig,
-    chip: HardwareMap,
+    chips: Chips,
     params: Params,
 ) -> xr.Dataset:
     """Add `test_accuracy_on_chip` (test_chip, draw): the weights moved as they are.
@@ -127,12 +138,13 @@ def with_chips(
     first, n = config.map.chip + 1, config.noise.test_chips
     if not n:
         return result
-    if "measured" in chip.versions:
+    if any("measured" in chip.versions for chip in chips.values()):
         raise InputError(f"test_chips must be 0 on a measured map, got {n}")
+    seed = chips[MAP].seed if MAP in chips else chip_seed(config)
     rows = []
     for number in range(first, first + n):
         moved = structs.replace(
-            config, map=structs.replace(config.map, chip=number), chip_seed=chip.seed
+            config, map=structs.replace(config.map, chip=number), chip_seed=seed
         )
         other = prepare(moved, splits=task.splits)
         rows.append(score_test(other, params))
@@ -145,7 +157,7 @@ def recalibrated_accuracy(
     task: Task,
     params: Params,
     tested: Scores,
-    labels: Int[np.ndarray, " sample"],
+    labels: Int[np.ndarray, "sample ..."],
 ) -> Float[np.ndarray, " draw"]:
     """Test accuracy of each draw after its own gains and offsets were fitted.
 
@@ -166,11 +178,11 @@ def recalibrated_accuracy(
         key=key_of_test(task),
         draws=1 if published else task.config.eval_draws,
     )
-    accuracies = []
+    found = []
     for fit, test in zip(seen, tested, strict=True):
-        gain, offset = readout(fit, seen_labels)
-        accuracies.append(np.mean((gain * test + offset).argmax(axis=1) == labels))
-    return np.array(accuracies)
+        gain, offset = readout(fit.reshape(-1, fit.shape[-1]), seen_labels.ravel())
+        found.append((gain * test + offset).argmax(axis=-1))
+    return accuracies(np.stack(found), labels, task.config)
 
 
 def readout(

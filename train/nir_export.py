@@ -38,7 +38,7 @@ from denram.mapping import open_map
 from denram.storage import replacing, require_memory
 from denram.train import delay_line
 from denram.train.data.binning import window_steps
-from denram.train.models import FAMILIES
+from denram.train.models import delays
 from denram.train.neurons import LeakyIntegrator, unroll
 from denram.train.readout import max_over_time
 from denram.train.run_config import RunConfig, from_dict
@@ -132,7 +132,7 @@ def trained_synapses(folder: str | Path) -> DelayedSynapses:
     if run.attrs["map_fingerprint"] != chip.fingerprint:
         raise InputError(f"{root / 'map.zarr'} must be the map of its run")
     n_steps = window_steps(config.data.n_steps, config.data.truncation, chip.timestep_s)
-    model: Any = FAMILIES[config.model].build(
+    model: Any = delays.build(
         config.network,
         config.noise,
         chip,

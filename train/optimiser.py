@@ -1,7 +1,7 @@
 """Adam with either count of steps, and the learning rate of an epoch."""
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -11,26 +11,48 @@ from jaxtyping import Array, Float
 B1, B2, EPS = 0.9, 0.999, 1e-8
 
 
-def learning_rate(
-    schedule: str, epoch: int, *, lr: float, steps: tuple[int, int], nb_epochs: int
-) -> float:
+class Schedule(Protocol):
+    """The settings that `learning_rate` reads, a `FitConfig`."""
+
+    @property
+    def lr(self) -> float: ...  # noqa: D102  see FitConfig
+    @property
+    def lr_schedule(self) -> str: ...  # noqa: D102
+    @property
+    def lr_epochs(self) -> tuple[int, int]: ...  # noqa: D102
+    @property
+    def lr_decay(self) -> float: ...  # noqa: D102
+    @property
+    def lr_start_decay(self) -> int: ...  # noqa: D102
+    @property
+    def lr_decay_every(self) -> int: ...  # noqa: D102
+    @property
+    def nb_epochs(self) -> int: ...  # noqa: D102
+
+
+def learning_rate(config: Schedule, epoch: int) -> float:
     """Step size of an epoch.
 
+    `step`: lr up to and with epoch lr_epochs[0], then lr / 5, and lr / 20 after
+    lr_epochs[1] (DenRAM's released code). `decay`: lr lr_decay^k, k = 1 in the epoch
+    after lr_start_decay and one more every lr_decay_every epochs, for trainings of more
+    than lr_start_decay + lr_decay_every epochs, else constant (hSNN's). `cosine`: half
+    a cosine to zero over nb_epochs.
+
     Args:
-        schedule: `step`: lr up to and with epoch steps[0], then lr / 5, and lr / 20
-            after steps[1] (DenRAM's released code); `cosine`: half a cosine to zero
-            over nb_epochs; `constant`.
+        config: the schedule.
         epoch: counted from 0.
-        lr: step size of the first epoch.
-        steps: last epochs of the first and the second plateau.
-        nb_epochs: length of the cosine.
     """
-    if schedule == "constant":
-        return lr
-    if schedule == "cosine":
-        return lr * (1 + math.cos(math.pi * epoch / nb_epochs)) / 2
-    first, second = steps
-    return lr / (1 if epoch <= first else 5 if epoch <= second else 20)
+    lr, start, every = config.lr, config.lr_start_decay, config.lr_decay_every
+    match config.lr_schedule:
+        case "cosine":
+            return lr * (1 + math.cos(math.pi * epoch / config.nb_epochs)) / 2
+        case "step":
+            first, second = config.lr_epochs
+            return lr / (1 if epoch <= first else 5 if epoch <= second else 20)
+        case "decay" if start + every < config.nb_epochs and epoch > start:
+            return lr * config.lr_decay ** (1 + (epoch - start - 1) // every)
+    return lr
 
 
 class EpochAdamState(NamedTuple):

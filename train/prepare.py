@@ -1,12 +1,12 @@
 """A configuration to a task: data loaded, chip drawn, network put on it."""
 
 from dataclasses import replace
+from functools import partial
 
-import numpy as np
-
-from denram.errors import InputError
-from denram.mapping import HardwareMap, build_map, without_delay_errors
-from denram.train.data import Splits, load
+from denram.mapping import HardwareMap
+from denram.train._protocol import Chips
+from denram.train.chips import as_chips, drawn_chips, targets
+from denram.train.data import Splits, load, shift_channels
 from denram.train.models import FAMILIES
 from denram.train.run_config import RunConfig
 from denram.train.task import Task
@@ -16,7 +16,7 @@ def prepare(
     config: RunConfig,
     *,
     splits: Splits | None = None,
-    chip: HardwareMap | None = None,
+    chip: HardwareMap | Chips | None = None,
     members: int = 1,
 ) -> Task:
     """Load the data, draw the chip and put the network on it.
@@ -24,7 +24,7 @@ def prepare(
     Args:
         config: the run's settings.
         splits: data already in memory, made with the same settings.
-        chip: a map to train on, instead of drawing one.
+        chip: a map to train on (or the maps of all its arrays), instead of a draw.
         members: how many networks will train in one program with this one.
 
     Raises:
@@ -38,54 +38,20 @@ def prepare(
             timestep_s=config.map.timestep,
             seed=config.seed,
         )
-    chip = chip or drawn_chip(config)
+    chips = drawn_chips(config) if chip is None else as_chips(chip)
     if not config.errors.train_on_targets:
-        return _on_chip(config, splits, chip, members)
-    meant = targets(config, chip)
-    task = _on_chip(config, splits, meant, members)
-    return replace(task, deployed=_on_chip(config, splits, chip, members))
+        return _on_chip(config, splits, chips, members)
+    task = _on_chip(config, splits, targets(config, chips), members)
+    return replace(task, deployed=_on_chip(config, splits, chips, members))
 
 
-def targets(config: RunConfig, chip: HardwareMap) -> HardwareMap:
-    """The chip as it was meant to be: delays before any device error.
-
-    Raises:
-        InputError: the chip was measured, so that only what was obtained is known.
-    """
-    if "measured" in chip.versions:
-        raise InputError("train_on_targets must be off on a measured map, got True")
-    return build_map(
-        config.map,
-        seed=chip.seed,
-        noise_std=chip.noise_std,
-        errors=without_delay_errors(config.errors),
-    )
-
-
-def _on_chip(
-    config: RunConfig, splits: Splits, chip: HardwareMap, members: int
-) -> Task:
+def _on_chip(config: RunConfig, splits: Splits, chips: Chips, members: int) -> Task:
     family = FAMILIES[config.model]
-    if splits.train.n_classes > chip.delay_steps.shape[0]:
-        raise InputError(
-            f"n_out must be >= the number of classes ({splits.train.n_classes}),"
-            f" got {chip.delay_steps.shape[0]}"
-        )
-    dead = np.zeros(splits.train.n_in, np.bool_)
-    dead[splits.train.dead_channels()] = True
-    model = family.build(
-        config.network,
-        config.noise,
-        chip,
-        n_steps=splits.train.n_steps,
-        dead_inputs=dead,
-        batch_size=config.fit.batch_size,
-        members=members,
-    )
-    noise = config.noise
+    model = family.network(config, chips, splits.train, members=members)
+    noise, shift = config.noise, config.data.freq_shift
     return Task(
         model=model,
-        params=family.initial_params(model, config.network, chip, seed=config.seed),
+        params=family.initial_params(model, config, chips),
         splits=splits,
         config=config.fit,
         noise_std=noise.noise_std,
@@ -94,18 +60,8 @@ def _on_chip(
         ),
         seed=config.seed,
         chip=_chip_name(config),
-        events=family.event_scorer(model, chip),
-    )
-
-
-def drawn_chip(config: RunConfig) -> HardwareMap:
-    """The chip that a configuration describes."""
-    seed = config.seed if config.chip_seed is None else config.chip_seed
-    return build_map(
-        config.map,
-        seed=seed,
-        noise_std=config.noise.noise_std,
-        errors=config.errors,
+        events=family.event_scorer(model, config, chips),
+        augment=partial(shift_channels, freq_shift=shift) if shift else None,
     )
 
 

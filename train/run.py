@@ -1,6 +1,7 @@
 """A whole run in one folder: data, chip, training, checkpoints, result.
 
-The folder holds `config.toml`, `map.zarr`, `checkpoints/`, and when the run is finished
+The folder holds `config.toml`, a map of every array of delays (`map.zarr`),
+`checkpoints/`, and when the run is finished
 `run.zarr` and `results.csv`. It can be left at any moment and resumed.
 """
 
@@ -27,10 +28,13 @@ from denram.storage import (
     write_text,
 )
 from denram.train import checkpoint
+from denram.train._protocol import Chips
 from denram.train.ageing import with_chips, with_times
-from denram.train.data import Splits
+from denram.train.chips import MAP as MAP_NAME
+from denram.train.chips import as_chips, drawn_chips
+from denram.train.data import DATASETS, Splits
 from denram.train.models import FAMILIES
-from denram.train.prepare import drawn_chip, prepare
+from denram.train.prepare import prepare
 from denram.train.run_config import RunConfig, differences, from_dict
 from denram.train.run_store import (
     given_protocol,
@@ -43,7 +47,8 @@ from denram.train.scoring import valid_accuracies
 from denram.train.task import Task
 from denram.train.trainer import Epoch, FitState, run_epoch_together, start
 
-CONFIG, CHECKPOINTS, RUN, MAP = "config.toml", "checkpoints", "run.zarr", "map.zarr"
+CONFIG, CHECKPOINTS, RUN = "config.toml", "checkpoints", "run.zarr"
+MAP = f"{MAP_NAME}.zarr"  # of a chip with one array of delays
 RESULTS = "results.csv"
 
 
@@ -86,7 +91,8 @@ def run(
         DivergedError: a loss was not finite; the last good checkpoint is kept.
         StorageError: the disk refused.
     """
-    jobs = [_Job(config, output_folder(out), chip, watch)]
+    given = None if chip is None else as_chips(chip)
+    jobs = [_Job(config, output_folder(out), given, watch)]
     return _run(jobs, resume=resume, splits=splits)[0]
 
 
@@ -123,13 +129,13 @@ def score_given(
     state = replace(start(replace(task, params=params)), best_epoch=0)
     valid = valid_accuracies([task], [params], 0)[0]
     state = replace(state, best_valid=valid)
-    job = _Job(config, folder, chip, Watch())
+    job = _Job(config, folder, as_chips(chip), Watch())
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder, 0.0):
         write_text(folder / CONFIG, as_toml(config))
         save_map(chip, folder / MAP)
-        return _stored(job, task, chip, state, trained=False)
+        return _stored(job, task, as_chips(chip), state, trained=False)
 
 
 def run_together(
@@ -173,11 +179,11 @@ def run_together(
 
 @dataclass(frozen=True)
 class _Job:
-    """One run of a program: settings, folder, given chip, listener."""
+    """One run of a program: settings, folder, given maps, listener."""
 
     config: RunConfig
     out: Path
-    chip: HardwareMap | None
+    chips: Chips | None
     watch: Watch
 
 
@@ -196,7 +202,7 @@ def _run(
     with ExitStack() as locks:
         for job in jobs:
             locks.enter_context(_locked(job.out, wait_s))
-        chips = [_chip(job.config, job.chip, job.out) for job in jobs]
+        chips = [_chips(job.config, job.chips, job.out) for job in jobs]
         if all((job.out / RUN).exists() for job in jobs):
             return [_kept(job) for job in jobs]
         tasks = []
@@ -206,8 +212,9 @@ def _run(
             tasks.append(task)
             if not (job.out / CONFIG).exists():
                 write_text(job.out / CONFIG, as_toml(job.config))
-            if not (job.out / MAP).exists():
-                save_map(chip, job.out / MAP)
+            for name, array in chip.items():
+                if not (job.out / f"{name}.zarr").exists():
+                    save_map(array, job.out / f"{name}.zarr")
         states = _train(jobs, tasks)
         return [_stored(*one) for one in zip(jobs, tasks, chips, states, strict=True)]
 
@@ -225,17 +232,18 @@ def _kept(job: _Job) -> xr.Dataset:
 
 
 def _stored(
-    job: _Job, task: Task, chip: HardwareMap, state: FitState, *, trained: bool = True
+    job: _Job, task: Task, chips: Chips, state: FitState, *, trained: bool = True
 ) -> xr.Dataset:
     if (job.out / RUN).exists():
         return _kept(job)
     result = run_result(task, job.config, state)
-    result = with_times(result, task, job.config, chip, state.best_params)
-    result = with_chips(result, task, job.config, chip, state.best_params)
+    result = with_times(result, task, job.config, chips, state.best_params)
+    result = with_chips(result, task, job.config, chips, state.best_params)
     if not trained:
         result.attrs["protocol"] = given_protocol(result)
-    result.attrs["map_seed"] = chip.seed
-    result.attrs["map_fingerprint"] = chip.fingerprint
+    for name, chip in chips.items():
+        result.attrs[f"{name}_seed"] = chip.seed
+        result.attrs[f"{name}_fingerprint"] = chip.fingerprint
     _write_results(job, result)
     save_run(result, job.out / RUN)
     return result
@@ -264,13 +272,21 @@ def _check_alike(configs: Sequence[RunConfig]) -> None:
             )
 
 
-def _chip(config: RunConfig, given: HardwareMap | None, out: Path) -> HardwareMap:
-    """The map that the folder keeps; else the given one, or a new draw."""
-    if not (out / MAP).exists():
-        return given or drawn_chip(config)
-    kept = open_map(out / MAP)
-    if given is not None and not np.array_equal(kept.delay_steps, given.delay_steps):
-        raise InputError(f"map must be the one the run began with ({out / MAP})")
+def _chips(config: RunConfig, given: Chips | None, out: Path) -> Chips:
+    """The maps that the folder keeps; else the given ones, or a new draw."""
+    names = list(FAMILIES[config.model].arrays(config))
+    if given is not None and set(given) != set(names):
+        raise InputError(
+            f"map must not be given: model {config.model} has "
+            + (f"the arrays {', '.join(names)}" if names else "no delays here")
+        )
+    if not all((out / f"{name}.zarr").exists() for name in names):
+        return given or drawn_chips(config)
+    kept = {name: open_map(out / f"{name}.zarr") for name in names}
+    for name, chip in (given or {}).items():
+        if not np.array_equal(kept[name].delay_steps, chip.delay_steps):
+            where = out / f"{name}.zarr"
+            raise InputError(f"map must be the one the run began with ({where})")
     return kept
 
 
@@ -284,11 +300,9 @@ def saved_config(out: Path) -> RunConfig:
 
 
 def _check_memory(config: RunConfig, members: int) -> None:
+    n_steps = DATASETS[config.data.dataset].n_steps(config.data, config.map.timestep)
     needed = FAMILIES[config.model].memory_bytes(
-        config.map,
-        batch_size=config.fit.batch_size,
-        n_steps=config.data.n_steps,
-        members=members,
+        config, n_steps=n_steps, members=members
     )
     require_memory(needed, f"a batch of {config.fit.batch_size} on this network")
 

@@ -13,6 +13,7 @@ from denram.config import (
     convert,
     fingerprint,
     load_preset,
+    load_profile,
     load_toml,
     merge,
 )
@@ -99,8 +100,18 @@ def nested(settings: Mapping[str, Any], model: str = DEFAULT_MODEL) -> dict[str,
         elif key in home:
             result.setdefault(home[key], {})[key] = value
         else:
-            raise InputError(f"unknown key {key!r}")
+            raise InputError(f"unknown key {key!r}{_elsewhere(key, model)}")
     return result
+
+
+def _elsewhere(key: str, model: str) -> str:
+    """Whose setting it is, if it is one."""
+    owners = [
+        name
+        for name, family in FAMILIES.items()
+        if key in family.NetworkConfig.__struct_fields__
+    ]
+    return f" for model {model}: it belongs to {', '.join(owners)}" if owners else ""
 
 
 def resolve(
@@ -125,8 +136,10 @@ def resolve(
     model = _last("model", [*over, flags], DEFAULT_MODEL)
     over.append(nested(flags, model))
     dataset = _last("dataset", [layer.get("data", {}) for layer in over], "synthetic")
-    profile = load_preset("synthetic") if dataset == "synthetic" else {}
-    return from_dict(merge(profile, nested(card, model), *over))
+    clock = FAMILIES[model].CARD_KEYS_LEFT
+    brought = {key: value for key, value in card.items() if key not in clock}
+    profile = load_profile(model, dataset)
+    return from_dict(merge(profile, nested(brought, model), *over))
 
 
 def _read(file: Path) -> dict[str, Any]:

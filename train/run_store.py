@@ -10,8 +10,9 @@ import xarray as xr
 from denram.config import as_dict
 from denram.errors import InputError
 from denram.storage import replacing, versions, write_text
+from denram.train._protocol import Stored
 from denram.train.run_config import RunConfig
-from denram.train.scoring import predict_test, score_test
+from denram.train.scoring import accuracies, predict_test, score_test
 from denram.train.task import Task
 from denram.train.trainer import FitState
 
@@ -27,11 +28,10 @@ def run_result(task: Task, config: RunConfig, state: FitState) -> xr.Dataset:
         state: after the last epoch.
     """
     found, labels = predict_test(task, state.best_params)
-    held = task.model.stored(state.best_params)
     result = run_dataset(
         config,
         state,
-        {name: np.asarray(array) for name, array in held.items()},
+        task.model.stored(state.best_params),
         found,
         labels,
         dataset=task.splits.name,
@@ -52,7 +52,7 @@ def run_result(task: Task, config: RunConfig, state: FitState) -> xr.Dataset:
 def run_dataset(
     config: RunConfig,
     state: FitState,
-    weights: dict[str, np.ndarray],
+    held: Stored,
     found: np.ndarray,
     labels: np.ndarray,
     *,
@@ -64,9 +64,9 @@ def run_dataset(
     Args:
         config: the run's settings.
         state: after the last epoch.
-        weights: what the best parameters are on the devices, before noise.
-        found: predicted classes on the test set, (draw, sample).
-        labels: true classes, (sample,).
+        held: what the best parameters are on the devices, before noise.
+        found: predicted classes on the test set, (draw, sample[, step]).
+        labels: true classes, (sample[, step]).
         dataset: name of the data that were really used, such as `shd-regen`.
         n_classes: number of classes.
     """
@@ -81,12 +81,12 @@ def run_dataset(
             "1",
         ),
         "accepted": ("epoch", [e.accepted for e in history], "1"),
-        "test_accuracy": ("draw", np.mean(found == labels, axis=1), "1"),
+        "test_accuracy": ("draw", accuracies(found, labels, config.fit), "1"),
     }
     variables = {k: (d, np.asarray(v), {"units": u}) for k, (d, v, u) in epochs.items()}
-    for name, array in weights.items():
-        dims = ("post", "pre", "tap")[: array.ndim]
-        variables[name] = (dims, array, {"units": "1"})
+    for name, (dims, array) in held.items():
+        units = "s" if name == "time_constant" else "1"
+        variables[name] = (dims, np.asarray(array), {"units": units})
     confusion = np.zeros((n_classes, n_classes), np.int64)
     np.add.at(confusion, (np.broadcast_to(labels, found.shape), found), 1)
     variables["confusion"] = (
@@ -101,8 +101,8 @@ def run_dataset(
         "dataset": dataset,
         "best_epoch": state.best_epoch,
         "best_valid_accuracy": state.best_valid,
-        "n_test": int(labels.size),
-        "protocol": protocol(config, n_test=labels.size, draws=len(found)),
+        "n_test": len(labels),
+        "protocol": protocol(config, n_test=len(labels), draws=len(found)),
     }
     coords = {"epoch": np.arange(len(history)), "draw": np.arange(len(found))}
     return xr.Dataset(variables, coords=coords, attrs=attrs)
@@ -110,19 +110,20 @@ def run_dataset(
 
 def protocol(config: RunConfig, *, n_test: int, draws: int) -> str:
     """One sentence on how the test accuracy came about; every result carries it."""
-    test_noise = config.noise.test_noise_std
-    level = config.noise.noise_std if test_noise is None else test_noise
-    chosen = (
-        f"best validation epoch (relative gain >= {config.fit.min_relative_gain:g})"
-    )
-    if config.fit.evaluation == "published":
+    noise, fit, data = config.noise, config.fit, config.data
+    level = noise.noise_std if noise.test_noise_std is None else noise.test_noise_std
+    chosen = f"best validation epoch (relative gain >= {fit.min_relative_gain:g})"
+    if data.use_test_as_valid:
+        chosen = "best epoch by the test set itself, which is no honest test,"
+    scored = f"{n_test} test samples x {draws} noise draws"
+    if fit.evaluation == "published":
         scored = f"{n_test} test samples, one noise draw per batch"
-    else:
-        scored = f"{n_test} test samples x {draws} noise draws"
+    elif draws == 1 and not level:
+        scored = f"{n_test} test samples"
+    mean = ", mean over batches" if fit.average == "batches" else ""
     return (
-        f"{config.data.split} split, {chosen}, {scored}, train noise "
-        f"{config.noise.noise_std:g}, test noise {level:g} of max|w|, "
-        f"seed {config.seed}"
+        f"{config.model}, {data.split} split, {chosen}, {scored}{mean}, train noise "
+        f"{noise.noise_std:g}, test noise {level:g} of max|w|, seed {config.seed}"
     )
 
 

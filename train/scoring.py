@@ -10,9 +10,17 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from denram.train._protocol import Model, Params
 from denram.train.data import SpikeSet, batch_indices, decode
-from denram.train.task import TEST, VALID, Batch, Task, decoded, member, stacked
+from denram.train.task import (
+    TEST,
+    VALID,
+    Batch,
+    FitConfig,
+    Task,
+    decoded,
+    member,
+    stacked,
+)
 
-_DRAWS_AT_ONCE = 20  # more share the encoded input in turns, so memory stays bounded
 _PUBLISHED_TEST_SEED = 0  # the published code scores with a fresh PRNGKey(0)
 
 
@@ -24,7 +32,7 @@ def logits(
     noise_std: Float[Array, " member"],
     *,
     keys: PRNGKeyArray,
-) -> Float[Array, "member draw batch class_"]:
+) -> Float[Array, "member draw batch *time class_"]:
     """Logits of one batch, by every member under each of its noise draws.
 
     The encoded input is shared by all members and draws; a draw is one more column of
@@ -37,7 +45,8 @@ def logits(
         noise_std: one level per member.
         keys: (member, draw).
     """
-    encoded = member(models, 0).encode(batch.x)
+    first = member(models, 0)
+    encoded = first.encode(batch.x, batch.valid)
 
     def of_member(one: tuple[Model, Params, Array, Array]) -> Array:
         model, params, noise_std, keys = one
@@ -45,7 +54,7 @@ def logits(
         def of_draw(key: PRNGKeyArray) -> Array:
             return model.apply(params, encoded, key=key, noise_std=noise_std)
 
-        return jax.lax.map(of_draw, keys, batch_size=_DRAWS_AT_ONCE)
+        return jax.lax.map(of_draw, keys, batch_size=first.draws_at_once)
 
     return jax.lax.map(of_member, (models, params, noise_std, keys))
 
@@ -59,10 +68,14 @@ def score(
     *,
     keys: Sequence[PRNGKeyArray],
     draws: int,
-) -> tuple[Float[np.ndarray, "member draw sample class_"], Int[np.ndarray, " sample"]]:
-    """Logits (member, draw, sample, class) and labels over the given batches.
+) -> tuple[
+    Float[np.ndarray, "member draw sample *step class_"],
+    Int[np.ndarray, "sample ..."],
+]:
+    """Logits (member, draw, sample, [step,] class) and labels over the given batches.
 
-    One draw of the noise is one programmed chip: all batches see the same, except
+    Where the data have targets at single steps, the steps that are scored are kept. One
+    draw of the noise is one programmed chip: all batches see the same, except
     under the published evaluation, where each batch has its own. Where nothing is
     random all draws are one.
     """
@@ -78,10 +91,35 @@ def score(
         split = jnp.stack([jax.random.split(base, draws) for base in bases])
         valid = batches[i] >= 0
         scores = logits(models, stack, batch, levels, keys=split)
-        found.append(np.asarray(scores)[:, :, valid])
-        labels.append(data.label[batches[i][valid]])
+        found.append(_scored(np.asarray(scores)[:, :, valid], data, axis=3))
+        labels.append(_scored(data.targets(batches[i][valid]), data, axis=1))
     every = np.concatenate(found, axis=2)
     return np.repeat(every, repeats, axis=1), np.concatenate(labels)
+
+
+def _scored(values: np.ndarray, data: SpikeSet, *, axis: int) -> np.ndarray:
+    """Without the steps of single targets that do not count."""
+    return values if data.scored is None else values.compress(data.scored, axis)
+
+
+def accuracies(
+    found: Int[np.ndarray, "draw sample *step"],
+    labels: Int[np.ndarray, "sample ..."],
+    config: FitConfig,
+) -> Float[np.ndarray, " draw"]:
+    """Share of right predictions of each draw, averaged as the settings say.
+
+    Args:
+        found: predicted classes, in the order of the batches.
+        labels: true classes.
+        config: batch size, and what is averaged.
+    """
+    hits = (found == labels).reshape(len(found), len(labels), -1).mean(axis=2)
+    if config.average == "samples":
+        return hits.mean(axis=1)
+    starts = np.arange(0, len(labels), config.batch_size)
+    sizes = np.diff(np.append(starts, len(labels)))
+    return (np.add.reduceat(hits, starts, axis=1) / sizes).mean(axis=1)
 
 
 def valid_accuracies(
@@ -108,12 +146,17 @@ def valid_accuracies(
         keys=[task.key(VALID, epoch if published else 0) for task in tasks],
         draws=1 if published else config.valid_draws,
     )
-    return [float(np.mean(scores.argmax(axis=-1) == labels)) for scores in found]
+    return [
+        float(accuracies(scores.argmax(axis=-1), labels, config).mean())
+        for scores in found
+    ]
 
 
 def logits_test(
     task: Task, params: Params, noise_std: float | None = None
-) -> tuple[Float[np.ndarray, "draw sample class_"], Int[np.ndarray, " sample"]]:
+) -> tuple[
+    Float[np.ndarray, "draw sample *step class_"], Int[np.ndarray, "sample ..."]
+]:
     """Logits and labels of the test set, in file order.
 
     Args:
@@ -144,7 +187,9 @@ def set_logits(
     *,
     key: PRNGKeyArray,
     draws: int,
-) -> tuple[Float[np.ndarray, "draw sample class_"], Int[np.ndarray, " sample"]]:
+) -> tuple[
+    Float[np.ndarray, "draw sample *step class_"], Int[np.ndarray, "sample ..."]
+]:
     """Logits and labels of a set of samples, in its own order.
 
     Args:
@@ -180,7 +225,9 @@ def _by_events(
     *,
     key: PRNGKeyArray,
     draws: int,
-) -> tuple[Float[np.ndarray, "draw sample class_"], Int[np.ndarray, " sample"]]:
+) -> tuple[
+    Float[np.ndarray, "draw sample *step class_"], Int[np.ndarray, "sample ..."]
+]:
     """`score` of one network, spike by spike."""
     assert task.events is not None
     found, labels = [], []
@@ -206,7 +253,7 @@ def _by_events(
 
 def predict_test(
     task: Task, params: Params, noise_std: float | None = None
-) -> tuple[Int[np.ndarray, "draw sample"], Int[np.ndarray, " sample"]]:
+) -> tuple[Int[np.ndarray, "draw sample *step"], Int[np.ndarray, "sample ..."]]:
     """Predictions and labels of the test set, in file order.
 
     Arguments as `logits_test`.
@@ -220,4 +267,4 @@ def score_test(
 ) -> Float[np.ndarray, " draw"]:
     """Test accuracy of each noise draw."""
     found, labels = predict_test(task, params, noise_std)
-    return np.mean(found == labels, axis=1)
+    return accuracies(found, labels, task.config)

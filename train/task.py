@@ -1,6 +1,6 @@
 """What a run begins with and keeps: settings, model, data, keys; and its batches."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -28,14 +28,22 @@ class FitConfig(Section, frozen=True):
         lr: Adam's step size. Published: 2e-4, with the published count of steps. The
             default is the best of 2e-4, 5e-4 and 1.5e-3 by validation accuracy after 5
             epochs (66.5, 76.7, 79.9 %; 256 inputs, noise 0.1, shd-regen, seed 42).
-        lr_schedule: `step` (published: lr/5 and lr/20 after the two epochs of
-            `lr_epochs`), `cosine` to zero over nb_epochs, or `constant`.
+        lr_schedule: `step` (DenRAM: lr/5 and lr/20 after the two epochs of
+            `lr_epochs`), `decay` (hSNN: times `lr_decay` after the epoch
+            `lr_start_decay` and every `lr_decay_every` epochs from then on, if the
+            training is long enough to get there twice), `cosine` to zero over
+            nb_epochs, or `constant`.
         lr_epochs: last epochs of the first and the second plateau of `step`.
+        lr_decay: factor of `decay` (hSNN: 0.5).
+        lr_start_decay: last epoch of the first plateau of `decay` (hSNN: 25).
+        lr_decay_every: epochs of each further plateau of `decay` (hSNN: 5).
         nb_epochs: most epochs to train.
         batch_size: samples per update.
         patience: epochs without acceptance before stopping.
         min_relative_gain: relative rise of the validation accuracy that counts
-            (published: 0.01, which discards genuinely better networks).
+            (DenRAM: 0.01, which discards genuinely better networks).
+        accept_ties: of epochs equally good in validation the last is kept (hSNN), not
+            the first.
         adam_step: count bias correction in updates, or in epochs (published).
         evaluation: `draws` scores every sample under `eval_draws` noise draws;
             `published` scores whole batches, one fresh draw per batch, and validates
@@ -43,22 +51,29 @@ class FitConfig(Section, frozen=True):
         drop_last: leave out the last, smaller batch of an epoch (published).
         eval_draws: noise draws of the test accuracy.
         valid_draws: noise draws of each epoch's validation, the same every epoch.
+        average: accuracy over all samples, or the mean over batches of each batch's
+            own (hSNN, where the last, smaller batch counts as much as a whole one).
         order_seed: seed of the order of batches; None for the run's own. Runs with
             the same order can be trained in one program.
     """
 
     lr: Positive = 1.5e-3
-    lr_schedule: Literal["step", "cosine", "constant"] = "cosine"
+    lr_schedule: Literal["step", "decay", "cosine", "constant"] = "cosine"
     lr_epochs: tuple[Index, Index] = (33, 66)
+    lr_decay: Fraction = 0.5
+    lr_start_decay: Index = 25
+    lr_decay_every: Count = 5
     nb_epochs: Count = 100
     batch_size: Count = 64
     patience: Count = 25
     min_relative_gain: Fraction = 0.0
+    accept_ties: bool = False
     adam_step: Literal["update", "epoch"] = "update"
     evaluation: Literal["draws", "published"] = "draws"
     drop_last: bool = False
     eval_draws: Draws = 20
     valid_draws: Draws = 4
+    average: Literal["samples", "batches"] = "samples"
     order_seed: Seed | None = None
 
 
@@ -69,7 +84,8 @@ class Task:
     `deployed` is the same run on the chip that is tested, where another was trained on.
     `events` scores the test set where the model's own forward pass cannot. `chip` names
     the chip beside the seed: its noise is its own. The first chip of a
-    run's own seed has no name.
+    run's own seed has no name. `augment` changes the samples of a training batch, given
+    the keywords seed, epoch and batch.
     """
 
     model: Model
@@ -82,6 +98,7 @@ class Task:
     chip: tuple[int, ...] = ()
     events: EventScorer | None = None
     deployed: "Task | None" = None
+    augment: Callable[..., np.ndarray] | None = None
 
     @property
     def order_seed(self) -> int:
@@ -125,20 +142,29 @@ class Batch:
     """A decoded batch; `valid` is False for the padding of the last one."""
 
     x: Num[Array, "time batch pre"]
-    labels: Int[Array, " batch"]
+    labels: Int[Array, "batch ..."]
     valid: Bool[Array, " batch"]
 
 
 jax.tree_util.register_dataclass(Batch, ["x", "labels", "valid"], [])
 
 
-def decoded(data: SpikeSet, batches: np.ndarray) -> Iterator[Batch]:
-    """Decode batch after batch of (n_batches, batch) indices, -1 for padding."""
-    for indices in batches:
-        valid = indices >= 0
-        labels = np.where(valid, data.label[indices], 0)
+def decoded(
+    data: SpikeSet,
+    batches: np.ndarray,
+    change: Callable[[np.ndarray, int], np.ndarray] | None = None,
+) -> Iterator[Batch]:
+    """Decode batch after batch of (n_batches, batch) indices, -1 for padding.
+
+    Args:
+        data: the samples.
+        batches: indices of each batch.
+        change: of a decoded batch and its number, such as an augmentation.
+    """
+    for i, indices in enumerate(batches):
+        x = decode(data, indices)
         yield Batch(
-            jnp.asarray(decode(data, indices)),
-            jnp.asarray(labels, jnp.int32),
-            jnp.asarray(valid),
+            jnp.asarray(x if change is None else change(x, i)),
+            jnp.asarray(data.targets(indices), jnp.int32),
+            jnp.asarray(indices >= 0),
         )

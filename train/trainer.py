@@ -14,10 +14,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from denram.errors import DivergedError
-from denram.train._protocol import Model, Params
+from denram.train._protocol import Model, Outcome, Params
 from denram.train.data import batch_indices
 from denram.train.optimiser import adam, learning_rate
 from denram.train.scoring import score_test, valid_accuracies
@@ -130,7 +130,10 @@ def _judged(task: Task, state: FitState, new: _Trained, valid: float) -> FitStat
     """The state after an epoch: accepted as the best so far, or one more stale."""
     config, epoch = task.config, len(state.history)
     gain = (valid - state.best_valid) / state.best_valid
-    accepted = valid > state.best_valid and gain >= config.min_relative_gain
+    better = valid > state.best_valid
+    if config.accept_ties:
+        better = valid >= state.best_valid
+    accepted = better and gain >= config.min_relative_gain
     tested = accepted and config.evaluation == "published"
     test = float(score_test(task, new.params)[0]) if tested else None
     row = Epoch(epoch, new.loss, new.accuracy, valid, test, accepted)
@@ -154,13 +157,7 @@ def _train(
     on_batch: Callable[[int, int], None] | None,
 ) -> list[_Trained]:
     config, data = tasks[0].config, tasks[0].splits.train
-    lr = learning_rate(
-        config.lr_schedule,
-        epoch,
-        lr=config.lr,
-        steps=config.lr_epochs,
-        nb_epochs=config.nb_epochs,
-    )
+    lr = learning_rate(config, epoch)
     batches = batch_indices(
         len(data),
         batch_size=config.batch_size,
@@ -173,8 +170,13 @@ def _train(
     params = stacked([state.params for state in states])
     opt_state = stacked([state.opt_state for state in states])
     noise_std = jnp.asarray([task.noise_std for task in tasks], jnp.float32)
+    augment, seed = tasks[0].augment, tasks[0].order_seed
+
+    def changed(x: np.ndarray, batch: int) -> np.ndarray:
+        return x if augment is None else augment(x, seed=seed, epoch=epoch, batch=batch)
+
     losses, corrects = [], []
-    for i, batch in enumerate(decoded(data, batches)):
+    for i, batch in enumerate(decoded(data, batches, changed)):
         params, opt_state, loss, correct = train_step(
             models,
             params,
@@ -227,30 +229,39 @@ def train_step(
     noise_std: Float[Array, " member"],
     keys: PRNGKeyArray,
     adam_step: str,
-) -> tuple[Params, Any, Float[Array, " member"], Int[Array, " member"]]:
+) -> tuple[Params, Any, Float[Array, " member"], Float[Array, " member"]]:
     """One update of every member on one batch, whose encoding they share.
 
     `models`, `params` and `opt_state` come from `task.stacked`. Returns params,
-    optimiser state, loss and correct predictions. A loss comes back as NaN if it or a
+    optimiser state, loss and correct predictions (of a sample with targets at single
+    steps, the share of its steps). A loss comes back as NaN if it or a
     gradient is not finite.
     """
-    encoded = member(models, 0).encode(batch.x)
+    encoded = member(models, 0).encode(batch.x, batch.valid)
 
     def update(
         model: Model, params: Params, opt_state: Any, noise_std: Array, key: Array
     ) -> tuple[Params, Any, Array, Array]:
-        def objective(params: Params) -> tuple[Array, Array]:
-            logits = model.apply(params, encoded, key=key, noise_std=noise_std)
-            return model.loss(logits, batch.labels, batch.valid), logits
+        def objective(params: Params) -> tuple[Array, Outcome]:
+            return model.objective(
+                params,
+                encoded,
+                batch.labels,
+                batch.valid,
+                key=key,
+                noise_std=noise_std,
+            )
 
-        (loss, logits), grads = jax.value_and_grad(objective, has_aux=True)(params)
+        (loss, outcome), grads = jax.value_and_grad(objective, has_aux=True)(params)
         updates, opt_state = adam(adam_step).update(
             grads, opt_state, params, epoch_count=epoch_count
         )
         params = jax.tree.map(lambda p, u: p - lr * u, params, updates)
+        params = {**params, **outcome.moved}
         finite = [jnp.all(jnp.isfinite(g)) for g in jax.tree.leaves(grads)]
         loss = jnp.where(jnp.all(jnp.stack(finite)), loss, jnp.nan)
-        hits = (jnp.argmax(logits, axis=1) == batch.labels) & batch.valid
-        return params, opt_state, loss, jnp.sum(hits)
+        hits = jnp.argmax(outcome.scores, axis=-1) == batch.labels
+        share = jnp.mean(hits.reshape(hits.shape[0], -1), axis=1, dtype=jnp.float32)
+        return params, opt_state, loss, jnp.sum(jnp.where(batch.valid, share, 0.0))
 
     return eqx.filter_vmap(update)(models, params, opt_state, noise_std, keys)

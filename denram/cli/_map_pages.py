@@ -25,7 +25,7 @@ def print_support(ctx: click.Context) -> None:
     rows = support_rows()
     columns = (
         "",
-        *(f"{r} {p}" for r in ("delay", "weight") for p in ("train", "test")),
+        *(f"{r} {p}" for r in ("delay", "weight", "tau") for p in ("train", "test")),
     )
     screen.table(page, (*columns, "changes with"), [row[:-1] for row in rows])
     for line in (

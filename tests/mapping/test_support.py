@@ -109,7 +109,10 @@ def test_training_and_test_feel_an_effect_where_the_table_says(
         own = {"noise_std": 0.1}
     if role == "delay" and effect.name.startswith("weight"):
         own = {}
-    if role == "weight" and effect.weight_test == "":
+    if effect.membrane_test:
+        own = {"tau_sigma": 0.3, "tau_redrawn": effect.keys == ("tau_redrawn",)}
+        entries = effect.membrane_training, effect.membrane_test
+    elif role == "weight" and effect.weight_test == "":
         return  # a delay effect has nothing to do with weights
     plain = prepare(tiny_config(**base), splits=splits)
     task = prepare(tiny_config(**{**base, **own}), splits=splits)

@@ -9,8 +9,8 @@ from denram.errors import InputError
 from denram.mapping import ErrorConfig
 from denram.train import prepare, score_test
 from denram.train.ageing import COMPENSATIONS, over_time, readout
+from denram.train.chips import MAP, drawn_chip, targets
 from denram.train.models.delays import DelayNetwork, EventScorer
-from denram.train.prepare import drawn_chip, targets
 from denram.train.run import run, score_given
 from denram.train.run_store import open_run
 from denram.train.scoring import logits_test
@@ -68,7 +68,7 @@ def test_at_time_zero_nothing_has_changed_but_by_the_readout() -> None:
     settings = config(**LATER)
     chip = drawn_chip(settings)
     task = prepare(settings, chip=chip)
-    now = over_time(task, settings, chip, task.params, time_s=0.0)
+    now = over_time(task, settings, {MAP: chip}, task.params, time_s=0.0)
     expected = score_test(task, task.params)
     np.testing.assert_array_equal(now.accuracy[0], expected)
     np.testing.assert_array_equal(now.accuracy[1], expected)
@@ -79,7 +79,7 @@ def test_a_later_time_is_a_chip_that_is_used_later() -> None:
     settings = config(**LATER)
     chip = drawn_chip(settings)
     task = prepare(settings, chip=chip)
-    late = over_time(task, settings, chip, task.params, time_s=1e6)
+    late = over_time(task, settings, {MAP: chip}, task.params, time_s=1e6)
     own = replace(settings, errors=replace(settings.errors, time_s=1e6))
     direct = prepare(own, splits=task.splits)
     np.testing.assert_array_equal(late.accuracy[0], score_test(direct, task.params))
@@ -90,7 +90,7 @@ def test_a_common_drift_of_delays_is_undone_by_the_time_scale() -> None:
     settings = config(delay_drift_nu=0.1, noise_std=0.0)
     chip = drawn_chip(settings)
     task = prepare(settings, chip=chip)
-    late = over_time(task, settings, chip, task.params, time_s=1e4)
+    late = over_time(task, settings, {MAP: chip}, task.params, time_s=1e4)
     fresh = score_test(task, task.params)
     np.testing.assert_array_equal(late.accuracy[1], fresh)
     assert (late.accuracy[0] != fresh).any()
@@ -128,7 +128,7 @@ def test_training_on_targets_tests_on_the_chip_obtained(tmp_path) -> None:
     )
     chip = drawn_chip(settings)
     task = prepare(settings, chip=chip)
-    meant = targets(settings, chip)
+    meant = targets(settings, {MAP: chip})[MAP]
     np.testing.assert_array_equal(
         np.asarray(network(task).delay_steps), meant.delay_steps
     )

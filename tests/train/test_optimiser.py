@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from denram.train.optimiser import adam, learning_rate
+from denram.train.task import FitConfig
 
 
 def _adam_by_hand(grads, steps):
@@ -38,10 +39,9 @@ def test_adam_counts_updates_or_epochs(step, counts):
         np.testing.assert_allclose(found, [expected], rtol=2e-4)
 
 
-def _rates(schedule, epochs, lr=2e-4):
-    return [
-        learning_rate(schedule, e, lr=lr, steps=(33, 66), nb_epochs=100) for e in epochs
-    ]
+def _rates(schedule, epochs, lr=2e-4, nb_epochs=100):
+    config = FitConfig(lr=lr, lr_schedule=schedule, nb_epochs=nb_epochs)
+    return [learning_rate(config, epoch) for epoch in epochs]
 
 
 def test_published_steps_of_the_learning_rate():
@@ -51,6 +51,15 @@ def test_published_steps_of_the_learning_rate():
 
 def test_cosine_starts_at_lr_and_halves_midway():
     assert _rates("cosine", (0, 50), lr=1e-3) == pytest.approx([1e-3, 5e-4])
+
+
+def test_decay_halves_after_26_epochs_and_every_5_from_then_on():
+    """Spec of hSNN: 0.01 halves at epochs 26, 31, ...; 7.8e-5 from epoch 56 of 60."""
+    epochs = (0, 25, 26, 30, 31, 36, 55, 56, 59)
+    expected = [1e-2, 1e-2, 5e-3, 5e-3, 2.5e-3, 1.25e-3, 1.5625e-4, 7.8125e-5]
+    found = _rates("decay", epochs, lr=1e-2, nb_epochs=60)
+    assert found == pytest.approx([*expected, 7.8125e-5])
+    assert _rates("decay", (29,), lr=1e-2, nb_epochs=30) == [1e-2]
 
 
 def test_constant_stays():

@@ -1,4 +1,4 @@
-"""From an SHD file to checked flat arrays, once; afterwards from the cache."""
+"""From a file in SHD's format to checked flat arrays; afterwards from the cache."""
 
 import hashlib
 import os
@@ -9,7 +9,6 @@ import sys
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -20,19 +19,35 @@ from numpy.typing import NDArray
 
 from denram.errors import InputError
 from denram.storage import disk_errors, replacing
+from denram.train.data._unpack import BLOCK, readable, unpack
 from denram.train.data.binning import DURATION_S, N_CHANNELS
 
-N_CLASSES = 20
-# SHD's training file has about 0.2 GB; a compressed bomb stops here
-MAX_H5_BYTES = 1 << 30
 MAX_SPEAKER = 32767
 # time to read a file in the child: this, and 10 MB per second
 READ_LIMIT_S = 8.0
-_BLOCK = 1 << 20
 _TYPES = {"units": "<u2", "offset": "<i8", "label": "<i2", "speaker": "<i2"}
 _FIELDS = ("times", *_TYPES)
 _DAMAGE = (OSError, ValueError, KeyError, EOFError, MemoryError, RuntimeError)
 _DAMAGE_IN_ZIP = (zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError)
+
+
+@dataclass(frozen=True)
+class Format:
+    """What the files of a set may hold.
+
+    Args:
+        name: first part of the names of its files in the cache.
+        n_classes: number of classes.
+        max_h5_bytes: size of the unpacked file at which a compressed bomb stops.
+    """
+
+    name: str
+    n_classes: int
+    max_h5_bytes: int
+
+
+# SHD's training file has about 0.2 GB
+SHD = Format("shd", 20, 1 << 30)
 
 
 @dataclass(frozen=True)
@@ -43,7 +58,7 @@ class Flat:
         times: spike times, s, in the file's own precision.
         units: cochlea channel of each spike, 0 to 699.
         offset: first spike of each sample, and the total.
-        label: class of each sample, 0 to 19.
+        label: class of each sample.
         speaker: speaker of each sample, -1 where unknown.
     """
 
@@ -61,15 +76,17 @@ def checksums(path: Path) -> dict[str, str]:
         InputError: the file cannot be read.
     """
     sums = {"md5": hashlib.md5(usedforsecurity=False), "sha256": hashlib.sha256()}
-    with _readable(path) as file:
-        while block := file.read(_BLOCK):
+    with readable(path) as file:
+        while block := file.read(BLOCK):
             for sum_ in sums.values():
                 sum_.update(block)
     return {name: sum_.hexdigest() for name, sum_ in sums.items()}
 
 
-def load_flat(path: Path, sha256: str, cache: Path, *, ordered: bool) -> Flat:
-    """Flat arrays of an SHD file (.h5 or .h5.gz), from the cache if they are there.
+def load_flat(
+    path: Path, sha256: str, cache: Path, *, ordered: bool, format: Format = SHD
+) -> Flat:
+    """Flat arrays of a file (.h5, .h5.gz, .h5.zip), from the cache if they are there.
 
     The cache's name is the source's SHA-256 and its content carries checksums; a
     damaged one is made anew. Of two processes one converts and the other waits.
@@ -79,12 +96,13 @@ def load_flat(path: Path, sha256: str, cache: Path, *, ordered: bool) -> Flat:
         sha256: its SHA-256.
         cache: folder of converted files, made if missing.
         ordered: refuse samples whose times fall.
+        format: what the file may hold.
 
     Raises:
         InputError: the file breaks a rule; the message names the sample.
         StorageError: the cache cannot be written.
     """
-    target = cache / f"shd-{sha256}.npz"
+    target = cache / f"{format.name}-{sha256}.npz"
     flat = _read_cache(target)
     if flat is not None:
         return flat
@@ -96,13 +114,14 @@ def load_flat(path: Path, sha256: str, cache: Path, *, ordered: bool) -> Flat:
                 return flat
             for left_over in cache.glob(f"*{sha256}*.partial"):
                 shutil.rmtree(left_over) if left_over.is_dir() else left_over.unlink()
-            flat = checked(_convert(path, sha256, cache), path.name, ordered=ordered)
+            raw = _convert(path, sha256, cache, format.max_h5_bytes)
+            flat = checked(raw, path.name, format.n_classes, ordered=ordered)
             with replacing(target) as scratch, scratch.open("wb") as file:
                 np.savez(file, **{name: getattr(flat, name) for name in _FIELDS})
             return flat
 
 
-def checked(flat: Flat, name: str, *, ordered: bool) -> Flat:
+def checked(flat: Flat, name: str, n_classes: int, *, ordered: bool) -> Flat:
     """Check every value of a file and give the arrays their final types.
 
     Raises:
@@ -119,7 +138,7 @@ def checked(flat: Flat, name: str, *, ordered: bool) -> Flat:
         rising[1:] = times[1:] >= times[:-1]
         rising[flat.offset[:-1][np.diff(flat.offset) > 0]] = True
         _require(flat, rising, times, name, "times must never fall")
-    for field, low, high in (("label", 0, N_CLASSES - 1), ("speaker", -1, MAX_SPEAKER)):
+    for field, low, high in (("label", 0, n_classes - 1), ("speaker", -1, MAX_SPEAKER)):
         values = getattr(flat, field)
         bad = np.flatnonzero((values < low) | (values > high))
         if bad.size:
@@ -142,45 +161,16 @@ def _require(
         raise InputError(f"{name}: sample {sample}: {rule}, got {values[event]}")
 
 
-def _convert(path: Path, sha256: str, cache: Path) -> Flat:
+def _convert(path: Path, sha256: str, cache: Path, max_h5_bytes: int) -> Flat:
     prefix = f"convert-{sha256}-"
     with tempfile.TemporaryDirectory(".partial", prefix, cache) as folder:
         source = path
-        if path.name.endswith(".gz"):
+        if path.suffix in (".gz", ".zip"):
             source = Path(folder) / "unpacked.h5"
-            _unpack(path, source)
+            unpack(path, source, max_h5_bytes)
         target = Path(folder) / "flat.npz"
         _read_h5(source, target, path.name)
         return _read_npz(target)
-
-
-def _unpack(path: Path, target: Path) -> None:
-    """Unpack exactly one gzip member of at most `MAX_H5_BYTES`.
-
-    Raises:
-        InputError: truncated, damaged, too large, or bytes after the member.
-    """
-    try:
-        with _readable(path) as packed, target.open("wb") as plain:
-            for block in _inflate(packed):
-                if plain.tell() + len(block) > MAX_H5_BYTES:
-                    raise InputError(
-                        f"{path.name} must unpack to at most {MAX_H5_BYTES} bytes"
-                    )
-                plain.write(block)
-    except (zlib.error, EOFError) as error:
-        raise InputError(f"{path.name} must be whole gzip, got: {error}") from None
-
-
-def _inflate(packed: IO[bytes]) -> Iterator[bytes]:
-    inflater = zlib.decompressobj(wbits=31)
-    while not inflater.eof:
-        block = inflater.unconsumed_tail or packed.read(_BLOCK)
-        if not block:
-            raise EOFError("a truncated file")
-        yield inflater.decompress(block, 16 * _BLOCK)
-    if inflater.unused_data or packed.read(1):
-        raise EOFError("bytes after its end")
 
 
 def _read_h5(source: Path, target: Path, name: str) -> None:
@@ -254,10 +244,3 @@ def _read_array(member: IO[bytes], size_bytes: int) -> NDArray[Any]:
         raise ValueError("must be as long as its header says")
     data = member.read()
     return np.frombuffer(data, dtype=dtype)
-
-
-def _readable(path: Path) -> IO[bytes]:
-    try:
-        return path.open("rb")
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from None

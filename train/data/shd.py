@@ -1,16 +1,19 @@
 """Spiking Heidelberg Digits, and any other data in its file format."""
 
-import os
 from pathlib import Path
 
-from denram.errors import InputError
-from denram.train.data._flat import N_CLASSES, checksums, load_flat
-from denram.train.data.binning import bin_times, channel_table, window_steps
+from denram.train.data._flat import SHD as FORMAT
+from denram.train.data._recordings import (
+    BASE_URL,
+    cache_folder,
+    fetched,
+    local_files,
+    recordings,
+)
 from denram.train.data.config import DataConfig
-from denram.train.data.spikes import SpikeSet, Splits
+from denram.train.data.spikes import Splits
 from denram.train.data.split import splits_of
 
-BASE_URL = "https://zenkelab.org/datasets/"
 PARTS = ("train", "test")
 # MD5 of the .gz files as several public loaders of SHD pin them; the server's own
 # md5sums.txt lies beside the files and could change with them
@@ -52,35 +55,16 @@ def load_shd(config: DataConfig, *, n_in: int, timestep_s: float, seed: int) -> 
 
     Source: Cramer, Stradmann, Schemmel, Zenke 2020, doi 10.1109/TNNLS.2020.3044364.
     """
-    n_steps = window_steps(config.n_steps, config.truncation, timestep_s)
-    table = channel_table(n_in, config.channels)
-    sets, files = [], {}
-    for part, path in source_files(config.data_dir).items():
-        sums = checksums(path)
-        name, named_by = source_name(path, sums["md5"])
-        ordered = sums["md5"] not in KNOWN_MD5
-        flat = load_flat(path, sums["sha256"], cache_folder(), ordered=ordered)
-        spikes = SpikeSet.from_events(
-            bin_times(flat.times, timestep_s, config.binning),
-            table[flat.units],
-            flat.offset,
-            label=flat.label,
-            speaker=flat.speaker,
-            n_in=n_in,
-            n_steps=n_steps,
-            n_classes=N_CLASSES,
-            name=name,
-        )
-        sets.append(spikes)
-        files[part] = {"file": path.name, "named_by": named_by, **sums}
-    return splits_of(sets[0], sets[1], config, seed=seed, source={"files": files})
-
-
-def cache_folder() -> Path:
-    """Where converted and downloaded files are kept."""
-    import pooch
-
-    return Path(os.environ.get("DENRAM_CACHE") or pooch.os_cache("denram"))
+    sets, files = recordings(
+        source_files,
+        config,
+        FORMAT,
+        named=source_name,
+        n_in=n_in,
+        timestep_s=timestep_s,
+    )
+    source = {"files": files, "inputs": config.inputs}
+    return splits_of(sets["train"], sets["test"], config, seed=seed, source=source)
 
 
 def source_files(data_dir: str | None) -> dict[str, Path]:
@@ -90,27 +74,11 @@ def source_files(data_dir: str | None) -> dict[str, Path]:
         InputError: `data_dir` lacks a file, or the download fails; the message says
             what to fetch and where to put it.
     """
-    if data_dir is not None:
-        return _in_folder(Path(data_dir), "data_dir")
-    root = os.environ.get("DENRAM_DATA")
-    for folder in (Path(root), Path(root) / "shd") if root else ():
-        if any(folder.glob("shd_*.h5*")):
-            return _in_folder(folder, "DENRAM_DATA")
-    return {part: download(f"shd_{part}.h5.gz", cache_folder()) for part in PARTS}
-
-
-def _in_folder(folder: Path, parameter: str) -> dict[str, Path]:
-    found = {}
-    for part in PARTS:
-        names = (f"shd_{part}.h5.gz", f"shd_{part}.h5")
-        there = [folder / name for name in names if (folder / name).is_file()]
-        if not there:
-            raise InputError(
-                f"{parameter} must hold {names[0]} or {names[1]}"
-                f" (from {BASE_URL}), got {str(folder)!r}"
-            )
-        found[part] = there[0]
-    return found
+    accepted = {p: (f"shd_{p}.h5.gz", f"shd_{p}.h5") for p in PARTS}
+    there = local_files(accepted, data_dir, "shd")
+    if there is not None:
+        return there
+    return {part: download(accepted[part][0], cache_folder()) for part in PARTS}
 
 
 def download(name: str, folder: Path, *, base_url: str = BASE_URL) -> Path:
@@ -119,19 +87,8 @@ def download(name: str, folder: Path, *, base_url: str = BASE_URL) -> Path:
     Raises:
         InputError: no network or a wrong checksum; says what to do by hand.
     """
-    import pooch
-
-    known = f"md5:{OFFICIAL_MD5[name]}"
-    try:
-        path = pooch.retrieve(base_url + name, known, name, folder)
-    except (OSError, ValueError) as error:
-        wrong = "does not match" in str(error)
-        reason = "wrong checksum" if wrong else type(error).__name__
-        raise InputError(
-            f"cannot download {base_url}{name} ({reason}): fetch shd_train.h5.gz and"
-            " shd_test.h5.gz from there and give their folder as --data_dir"
-        ) from None
-    return Path(path)
+    md5 = OFFICIAL_MD5[name]
+    return fetched(name, md5, folder, base_url=base_url, needed=OFFICIAL_MD5)
 
 
 def source_name(path: Path, md5: str) -> tuple[str, str]:

@@ -1,14 +1,17 @@
-"""Labelled binary spikes: compact in memory, dense only one batch at a time."""
+"""Labelled spikes or spike counts: compact in memory, dense one batch at a time."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from denram.errors import InputError
-from denram.train.data._kernels import compact, scatter
+from denram.train.data._kernels import compact, count_equal, scatter, scatter_counts
+
+_Number = TypeVar("_Number", bound=np.number[Any])
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +31,11 @@ class SpikeSet:
         n_steps: length of the input window in steps.
         n_classes: number of classes.
         name: what the data are, for every report printed about them.
+        count: how often each event occurred, uint8 from 1; None if every one is 1.
+        unit: what one count stands for, > 0: 1, or 1/255 for grey levels.
+        step_label: class of each time step, int16, shape (n, n_steps), where the
+            answer changes within a sample.
+        scored: steps that count at evaluation, shape (n_steps,); None for all.
 
     Raises:
         InputError: the arrays do not fit one another or an index is out of range.
@@ -42,6 +50,10 @@ class SpikeSet:
     n_steps: int
     n_classes: int
     name: str
+    count: NDArray[np.uint8] | None = None
+    unit: float = 1.0
+    step_label: NDArray[np.int16] | None = None
+    scored: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         n = self.offset.size - 1
@@ -53,8 +65,27 @@ class SpikeSet:
             raise InputError(f"label and speaker must have one entry per sample, {n}")
         for field, bound in _BOUNDS.items():
             _below(getattr(self, field), field, getattr(self, bound))
-        for field in (*_BOUNDS, "offset", "speaker"):
-            getattr(self, field).flags.writeable = False
+        self._check_options()
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
+
+    def _check_options(self) -> None:
+        n = len(self)
+        if not (math.isfinite(self.unit) and self.unit > 0):
+            raise InputError(f"unit must be > 0, got {self.unit}")
+        if self.count is not None:
+            _fits(self.count, "count", np.uint8, (self.step.size,))
+            if not self.count.all():
+                raise InputError("count must be 1 to 255, got 0")
+        if self.step_label is not None:
+            _fits(self.step_label, "step_label", np.int16, (n, self.n_steps))
+            _below(self.step_label, "step_label", self.n_classes)
+        if self.scored is not None:
+            _fits(self.scored, "scored", np.bool_, (self.n_steps,))
+            if not self.scored.any():
+                raise InputError("scored must hold at least one step, got none")
 
     @classmethod
     def from_events(
@@ -69,8 +100,11 @@ class SpikeSet:
         n_steps: int,
         n_classes: int,
         name: str,
+        counts: bool = False,
     ) -> "SpikeSet":
-        """Make a set of raw events: those outside the window and copies are left out.
+        """Make a set of raw events: those outside the window are left out.
+
+        Of equal events the first is kept, once or with their number.
 
         Args:
             step: time step of each event; `n_steps` or more is left out.
@@ -82,6 +116,7 @@ class SpikeSet:
             n_steps: length of the input window in steps.
             n_classes: number of classes.
             name: what the data are.
+            counts: keep how many events were equal, at most 255.
 
         Raises:
             InputError: see `SpikeSet`.
@@ -90,8 +125,12 @@ class SpikeSet:
             raise InputError("offset must rise from 0 to the number of events")
         if (np.diff(offset) < 0).any():
             raise InputError("offset must never fall")
-        stamp = np.zeros((n_steps, n_in), dtype=np.int32)
-        step, channel, offset = compact(step, channel, offset, stamp)
+        scratch = np.zeros((n_steps, n_in), dtype=np.int64 if counts else np.int32)
+        count = None
+        if counts:
+            step, channel, offset, count = count_equal(step, channel, offset, scratch)
+        else:
+            step, channel, offset = compact(step, channel, offset, scratch)
         return cls(
             step=step,
             channel=channel,
@@ -102,6 +141,7 @@ class SpikeSet:
             n_steps=n_steps,
             n_classes=n_classes,
             name=name,
+            count=count,
         )
 
     def __len__(self) -> int:
@@ -122,15 +162,32 @@ class SpikeSet:
         chosen = _indices(indices, len(self), lowest=0)
         rows = [slice(self.offset[i], self.offset[i + 1]) for i in chosen]
         ends = np.cumsum(np.diff(self.offset)[chosen])
-        nothing = np.empty(0, dtype=np.uint16)
+        by_step = self.step_label
         return replace(
             self,
-            step=np.concatenate([nothing, *(self.step[row] for row in rows)]),
-            channel=np.concatenate([nothing, *(self.channel[row] for row in rows)]),
+            step=_joined(self.step, rows),
+            channel=_joined(self.channel, rows),
             offset=np.concatenate([np.zeros(1, dtype=np.int64), ends]),
             label=self.label[chosen],
             speaker=self.speaker[chosen],
+            count=None if self.count is None else _joined(self.count, rows),
+            step_label=None if by_step is None else by_step[chosen],
         )
+
+    def targets(self, indices: ArrayLike) -> NDArray[np.int32]:
+        """What the network should answer: (batch,), or (batch, time) by step.
+
+        Args:
+            indices: sample of each row; -1 is padding, whose target is 0.
+
+        Raises:
+            InputError: an index beyond the last sample or below -1.
+        """
+        chosen = _indices(indices, len(self), lowest=-1)
+        wanted = self.label if self.step_label is None else self.step_label
+        found = np.zeros((chosen.size, *wanted.shape[1:]), dtype=np.int32)
+        found[chosen >= 0] = wanted[chosen[chosen >= 0]]
+        return found
 
     def dead_channels(self) -> NDArray[np.int64]:
         """Channels without any event in this set."""
@@ -162,8 +219,11 @@ class Splits:
 
 def decode(
     spikes: SpikeSet, indices: ArrayLike, out_batch: int | None = None
-) -> NDArray[np.uint8]:
-    """Dense spikes of a batch, time first: 0 or 1, shape (time, batch, pre).
+) -> NDArray[np.uint8] | NDArray[np.float32]:
+    """Dense spikes of a batch, time first, shape (time, batch, pre).
+
+    uint8 spikes or counts where one count stands for 1; otherwise float32, counts
+    times unit.
 
     Args:
         spikes: the set.
@@ -178,8 +238,15 @@ def decode(
     columns = chosen.size if out_batch is None else out_batch
     if columns < chosen.size:
         raise InputError(f"out_batch must be >= {chosen.size}, got {columns}")
-    out = np.zeros((spikes.n_steps, columns, spikes.n_in), dtype=np.uint8)
-    scatter(spikes.step, spikes.channel, spikes.offset, chosen, out)
+    shape = spikes.n_steps, columns, spikes.n_in
+    whole = spikes.unit == 1
+    out = np.zeros(shape, np.uint8) if whole else np.zeros(shape, np.float32)
+    value = (np.arange(256) * spikes.unit).astype(out.dtype)
+    where = spikes.step, spikes.channel
+    if spikes.count is None:
+        scatter(where, spikes.offset, chosen, value[1], out)
+    else:
+        scatter_counts((*where, spikes.count), spikes.offset, chosen, value, out)
     return out
 
 
@@ -221,6 +288,20 @@ def batch_indices(
 
 # each index array of a SpikeSet and the field that bounds it
 _BOUNDS = {"step": "n_steps", "channel": "n_in", "label": "n_classes"}
+
+
+def _fits(
+    values: NDArray[Any], name: str, dtype: type[np.generic], shape: tuple[int, ...]
+) -> None:
+    if values.shape != shape or values.dtype != dtype:
+        raise InputError(
+            f"{name} must be {np.dtype(dtype)} of shape {shape},"
+            f" got {values.dtype} of {values.shape}"
+        )
+
+
+def _joined(events: NDArray[_Number], rows: list[slice]) -> NDArray[_Number]:
+    return np.concatenate([events[:0], *(events[row] for row in rows)])
 
 
 def _below(values: NDArray[Any], name: str, bound: int) -> None:

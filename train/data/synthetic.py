@@ -120,7 +120,9 @@ def make_synthetic(
         random = np.random.Generator(np.random.Philox(key=[config.data_seed, part]))
         n_speakers = N_SPEAKERS if part else N_TRAIN_SPEAKERS
         said = _speak(random, _lexicon(config.data_seed), n, n_speakers)
-        sets.append(_listen(random, said, n_in, n_steps, timestep_s))
+        graded = config.inputs == "count"
+        spikes = _listen(random, said, n_in, n_steps, timestep_s, graded=graded)
+        sets.append(spikes)
     source = {"data_seed": config.data_seed}
     return splits_of(sets[0], sets[1], config, seed=seed, source=source)
 
@@ -195,6 +197,8 @@ def _listen(
     n_in: int,
     n_steps: int,
     timestep_s: float,
+    *,
+    graded: bool,
 ) -> SpikeSet:
     """Draw the spikes: counts per formant and step, then a channel for each."""
     position, level = _tracks(said, n_steps, timestep_s)
@@ -224,4 +228,5 @@ def _listen(
         n_steps=n_steps,
         n_classes=N_CLASSES,
         name=NAME,
+        counts=graded,
     )

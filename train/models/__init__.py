@@ -1,5 +1,9 @@
 """FAMILIES: name -> family. Nothing else."""
 
-from denram.train.models import delays
+from collections.abc import Mapping
+from typing import Any
 
-FAMILIES = {"delays": delays}
+from denram.train.models import delays, hsnn
+
+# modules that answer to `_protocol.Family`
+FAMILIES: Mapping[str, Any] = {"delays": delays, "hsnn": hsnn}

@@ -33,9 +33,9 @@ def pack():
     return gz
 
 
-def load_shd(folder, *, n_in=700, seed=0, **keys):
+def load_shd(folder, *, n_in=700, seed=0, timestep_s=0.005, **keys):
     config = convert(DataConfig, {"dataset": "shd", "data_dir": str(folder), **keys})
-    return load(config, n_in=n_in, timestep_s=0.005, seed=seed)
+    return load(config, n_in=n_in, timestep_s=timestep_s, seed=seed)
 
 
 def published_twin(times, units, n_in):
@@ -74,6 +74,24 @@ def test_pooling_keeps_the_spikes_of_all_700_channels(folder, spikes):
         if float(t) < 0.75:
             expected[int(float(t) / 0.005), int(u) * 64 // 700] = 1
     np.testing.assert_array_equal(decode(splits.test, [5])[:, 0], expected)
+
+
+@pytest.mark.parametrize("n_in", [64, 700])
+def test_counts_are_the_sums_of_the_published_sparse_tensor(folder, spikes, n_in):
+    keys = {"binning": "published", "channels": "stride", "truncation": False}
+    splits = load_shd(folder, n_in=n_in, inputs="count", timestep_s=0.7, **keys)
+    binary = load_shd(folder, n_in=n_in, timestep_s=0.7, **keys)
+    times, units = spikes(30, seed=2)
+    edges, stride = np.linspace(0, 1.4, 2), -(-700 // n_in)
+    summed = np.zeros((2, 30, n_in), dtype=np.int64)
+    for i in range(30):
+        for t, u in zip(times[i], units[i], strict=True):
+            if u % stride == 0:
+                summed[np.digitize(float(t), edges), i, u // stride] += 1
+    np.testing.assert_array_equal(decode(splits.test, range(30)), summed)
+    np.testing.assert_array_equal(decode(binary.test, range(30)), summed > 0)
+    assert summed.max() > 1
+    assert splits.provenance["inputs"] == "count"
 
 
 def test_labels_and_speakers_come_along(folder):

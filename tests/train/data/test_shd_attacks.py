@@ -1,6 +1,7 @@
 import gzip
 import hashlib
 import struct
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -11,9 +12,9 @@ from denram.train.data import _flat
 from denram.train.data._flat import load_flat
 
 
-def refusal(path, tmp_path, *, ordered=True):
+def refusal(path, tmp_path, *, ordered=True, format=_flat.SHD):
     with pytest.raises(InputError) as error:
-        load_flat(path, "sum", tmp_path / "cache", ordered=ordered)
+        load_flat(path, "sum", tmp_path / "cache", ordered=ordered, format=format)
     message = str(error.value)
     assert "\n" not in message
     assert message.startswith(path.name)
@@ -100,13 +101,14 @@ def test_bytes_after_the_gzip_member_are_refused(tmp_path, good, tail):
     assert "bytes after its end" in refusal(packed(good, data), tmp_path)
 
 
-def test_a_gzip_bomb_stops_at_the_limit(tmp_path, good, monkeypatch):
+def test_a_gzip_bomb_stops_at_the_limit(tmp_path, good):
     size = good.stat().st_size
+    small = replace(_flat.SHD, max_h5_bytes=size)
     whole = packed(good, gzip.compress(good.read_bytes()))
-    monkeypatch.setattr(_flat, "MAX_H5_BYTES", size)
-    assert load_flat(whole, "fits", tmp_path / "ok", ordered=True).offset.size == 13
+    fits = load_flat(whole, "fits", tmp_path / "ok", ordered=True, format=small)
+    assert fits.offset.size == 13
     bomb = packed(good, gzip.compress(bytes(50 * size)))
-    assert f"at most {size} bytes" in refusal(bomb, tmp_path)
+    assert f"at most {size} bytes" in refusal(bomb, tmp_path, format=small)
 
 
 def replace_data(path, name, make):

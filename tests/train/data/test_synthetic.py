@@ -116,7 +116,7 @@ def test_load_finds_the_synthetic_set_by_its_name(splits):
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("dataset", "mnist"),
+        ("dataset", "cifar"),
         ("val_fraction", 0.0),
         ("val_fraction", 1.0),
         ("val_fraction", float("nan")),

@@ -7,6 +7,7 @@ from oracles import published_membrane_maximum, tolerance
 
 from denram.errors import InputError
 from denram.mapping import MapConfig, build_map
+from denram.train import resolve
 from denram.train.models.delays import NetworkConfig, build, memory_bytes
 from denram.train.noise import NoiseConfig
 
@@ -171,6 +172,6 @@ def test_positive_devices_with_a_known_range_never_switch_off():
 
 
 def test_memory_of_the_published_network_is_a_few_hundred_megabytes():
-    needed = memory_bytes(MapConfig(), batch_size=64, n_steps=150)
+    needed = memory_bytes(resolve({"dataset": "shd"}), n_steps=150)
     spectrum = 350 * 64 * 700 * 4
     assert 2 * spectrum < needed < 10 * spectrum

@@ -1,0 +1,128 @@
+"""What hSNN starts from, and what a training step of it costs."""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PRNGKeyArray
+from msgspec.structs import replace
+
+from denram.train._protocol import Chips, Settings
+from denram.train.hierarchy import spread_tau
+from denram.train.layered import LayeredNetwork, Learnt
+from denram.train.models.hsnn.config import NetworkConfig
+from denram.train.models.hsnn.network import (
+    CLIPS,
+    alpha_timestep,
+    layer_sizes,
+    layer_taps,
+    layer_taus,
+    trace_bytes,
+)
+from denram.train.synapses import CausalConvolution, uniform_weights
+
+# the released sweeps' list, made for 700 inputs, 128 neurons and 3 layers
+_SWEEP_SCALES = [700**-0.5, *[128**-0.5] * 3]
+_TRAINING = 3.0  # forward and backward pass over the forward pass alone
+
+
+def initial_params(
+    model: LayeredNetwork, config: Settings, chips: Chips
+) -> dict[str, Any]:
+    """Parameters before training, from the run's seed."""
+    del chips
+    keys = jax.random.split(jax.random.key(config.seed), config.network.n_layers)
+    layers = [_layer(model, config, number, key) for number, key in enumerate(keys)]
+    return model.with_statistics(layers)
+
+
+def _layer(
+    model: LayeredNetwork, config: Settings, number: int, key: PRNGKeyArray
+) -> Learnt:
+    own, layer = config.network, model.layers[number]
+    key_tau, key_weights, key_feedback = jax.random.split(key, 3)
+    if own.tied_init:
+        key_feedback = key_weights
+    post = layer_sizes(config)[number][1]
+    bound = weight_bound(config, number, layer.synapse.fan_in)
+    if isinstance(layer.synapse, CausalConvolution) and own.w_scale_rule != "fan_in":
+        bound *= 2.0 / math.sqrt(layer.synapse.kernel)
+    learnt: Learnt = {
+        "weights": uniform_weights(layer.synapse.shape, bound, key=key_weights),
+        "norm": layer.norm.init(post)[0],
+        "alpha": _alpha(config, number, post, key=key_tau),
+    }
+    if layer.feedback is not None:
+        bound = weight_bound(config, number, post)
+        learnt["feedback"] = uniform_weights((post, post), bound, key=key_feedback)
+    return learnt
+
+
+def _alpha(config: Settings, number: int, n: int, *, key: PRNGKeyArray) -> Array:
+    """Decays of a layer's neurons; the readout's are all alike."""
+    own = config.network
+    last = number + 1 == own.n_layers
+    tau = spread_tau(
+        layer_taus(config)[number],
+        n,
+        kind="homogeneous" if last else own.distrib_tau,
+        sd=own.distrib_tau_sd,
+        key=key,
+    )
+    return jnp.clip(jnp.exp(-alpha_timestep(config) / tau), *CLIPS[own.alpha_clip][0])
+
+
+def weight_bound(config: Settings, number: int, fan_in: int) -> float:
+    """S of U(-s, s) for the weights of one layer; see `NetworkConfig.w_scale_rule`."""
+    own: NetworkConfig = config.network
+    if own.w_scale_rule == "fan_in":
+        return fan_in**-0.5
+    scales = [config.map.n_in**-0.5, *[own.n_hid**-0.5] * own.n_layers]
+    if own.w_scale_rule == "published-sweep":
+        scales = _SWEEP_SCALES
+    if len(scales) == own.n_layers:  # published: else they do not belong to layers
+        return scales[number]
+    return sum(scales) / len(scales)
+
+
+def alike(network: NetworkConfig) -> NetworkConfig:
+    """Without what changes numbers but not the structure of a program."""
+    plain = NetworkConfig()
+    values = (
+        *("hierarchy_tau", "tau_mem", "delta_tau", "tau_out", "tanh_coef"),
+        *("tanh_center", "distrib_tau", "distrib_tau_sd", "tied_init"),
+        *("w_scale_rule", "alpha_timestep"),
+    )
+    return replace(network, **{name: getattr(plain, name) for name in values})
+
+
+def memory_bytes(config: Settings, *, n_steps: int, members: int = 1) -> int:
+    """Largest memory of a training step, estimated from its float32 arrays, bytes."""
+    batch, pre = config.fit.batch_size, config.map.n_in
+    weights = sum(_weights(config))
+    # traces are kept for the backward pass; weights, gradients, two moments
+    traces = 2.0 * members * trace_bytes(config, n_steps)
+    return int(5 * batch * n_steps * pre + traces + 16 * members * weights)
+
+
+def step_multiplications(config: Settings, *, n_steps: int) -> int:
+    """Multiply-adds of one training step, from which its time is estimated."""
+    rows = config.fit.batch_size * n_steps
+    return int(_TRAINING * rows * sum(_weights(config)))
+
+
+def _weights(config: Settings) -> list[int]:
+    own = config.network
+    found = [
+        kernel * pre * post
+        for (pre, post), (kernel, _) in zip(
+            layer_sizes(config), layer_taps(own), strict=True
+        )
+    ]
+    return found + [own.n_hid**2] * (own.n_hidden if own.recurrent else 0)
+
+
+def event_scorer(model: LayeredNetwork, config: Settings, chips: Chips) -> None:
+    """The forward pass tests everything that this family models."""
+    del model, config, chips
