@@ -155,6 +155,25 @@ class Family(Protocol):
         """Settings of a device card that do not decide this family's."""
         ...
 
+    @property
+    def NEXT(self) -> str:
+        """A command worth trying after a run."""
+        ...
+
+    def described(self, config: Settings) -> str:
+        """The network in a few words."""
+        ...
+
+    def slug(self, config: Settings) -> str:
+        """The network's size, for a folder's name."""
+        ...
+
+    def results(
+        self, config: Settings, accuracy: Mapping[str, float]
+    ) -> dict[str, str]:
+        """A row of the published results table, by its columns."""
+        ...
+
     def arrays(self, config: Settings) -> dict[str, MapConfig]:
         """The arrays of delay devices that a chip must have, by name."""
         ...

@@ -59,8 +59,9 @@ class LeakyIntegrator(eqx.Module):
 
     def step(self, state: Shaped, i: Shaped) -> tuple[Shaped, Shaped]:
         """One time step: the new state, and what is read out (the same membrane)."""
-        gain = 1.0 - self.alpha if self.unit_gain else 1.0
-        v = jnp.maximum(self.floor, self.alpha * state + gain * i)
+        alpha = jnp.broadcast_to(self.alpha, i.shape)
+        gain = 1.0 - alpha if self.unit_gain else 1.0
+        v = jnp.maximum(self.floor, alpha * state + gain * i)
         return v, v
 
 
@@ -106,10 +107,11 @@ class LIF(eqx.Module):
     ) -> tuple[tuple[Shaped, Shaped], Shaped]:
         """One time step: the new state, and the spikes."""
         v, s = state
-        i = (1.0 - self.alpha) * i if self.unit_gain else i
+        alpha = jnp.broadcast_to(self.alpha, i.shape)
+        i = (1.0 - alpha) * i if self.unit_gain else i
         if self.reset == "hard":
             v = v * (1.0 - s)
-        v = self.alpha * v + i
+        v = alpha * v + i
         if self.reset == "soft":
             v = v - self.threshold * s
         if self.clamp is not None:
@@ -163,8 +165,8 @@ def linear_trace(
     """
     if neuron.floor != -jnp.inf:
         raise ValueError(f"floor must be -inf for a linear trace, got {neuron.floor}")
-    gain = 1.0 - neuron.alpha if neuron.unit_gain else 1.0
     decay = jnp.broadcast_to(neuron.alpha, (i.shape[0], 1, i.shape[-1]))
+    gain = 1.0 - decay if neuron.unit_gain else 1.0
 
     def after(one: _Affine, two: _Affine) -> _Affine:
         return one[0] * two[0], two[0] * one[1] + two[1]

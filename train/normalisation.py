@@ -91,7 +91,8 @@ class BatchNormalisation(eqx.Module):
             m = self.momentum
             moved = {k: (1 - m) * statistics[k] + m * used[k] for k in statistics}
         factor = learnt["scale"] / jnp.sqrt(used["var"] + _EPS_BATCH)
-        return i * factor + (learnt["shift"] - used["mean"] * factor), moved
+        offset = learnt["shift"] - used["mean"] * factor
+        return i * factor[None, None] + offset[None, None], moved
 
 
 def _batch_statistics(i: Currents, valid: Bool[Array, " batch"] | None) -> Named:
@@ -132,7 +133,8 @@ class LayerNormalisation(eqx.Module):
         mean = jnp.mean(i, axis=-1, keepdims=True)
         var = jnp.mean((i - mean) ** 2, axis=-1, keepdims=True)
         y = (i - mean) / jnp.sqrt(var + _EPS_LAYER)
-        return learnt["scale"] * y + learnt["shift"], statistics
+        scale, shift = learnt["scale"][None, None], learnt["shift"][None, None]
+        return scale * y + shift, statistics
 
 
 Normalisation = Unnormalised | BatchNormalisation | LayerNormalisation

@@ -251,8 +251,7 @@ def _stored(
 
 def _write_results(job: _Job, result: xr.Dataset) -> None:
     if not (job.out / RESULTS).exists():
-        mean = float(result["test_accuracy"].mean())
-        write_results(job.out / RESULTS, job.config, mean)
+        write_results(job.out / RESULTS, job.config, result)
 
 
 def _check_alike(configs: Sequence[RunConfig]) -> None:

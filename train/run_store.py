@@ -11,12 +11,11 @@ from denram.config import as_dict
 from denram.errors import InputError
 from denram.storage import replacing, versions, write_text
 from denram.train._protocol import Stored
+from denram.train.models import FAMILIES
 from denram.train.run_config import RunConfig
 from denram.train.scoring import accuracies, predict_test, score_test
 from denram.train.task import Task
 from denram.train.trainer import FitState
-
-RESULTS_HEADER = "n_in,n_delays,noise_std,max_delay,tau_mem,r_mu,r_std,seed,test_acc"
 
 
 def run_result(task: Task, config: RunConfig, state: FitState) -> xr.Dataset:
@@ -173,17 +172,14 @@ def open_run(path: Path) -> xr.Dataset:
     return loaded
 
 
-def results_row(config: RunConfig, test_accuracy: float) -> str:
-    """One row in the published columns and formats."""
-    chip = config.map
-    tau_mem = getattr(config.network, "tau_mem", float("nan"))
-    return (
-        f"{chip.n_in},{chip.n_delays},{config.noise.noise_std:.2f},{chip.max_delay},"
-        f"{tau_mem:.3f},{chip.r_mu:.0f},{chip.r_std:.2f},{config.seed},"
-        f"{test_accuracy:.4f}"
-    )
-
-
-def write_results(path: Path, config: RunConfig, test_accuracy: float) -> None:
-    """Write results.csv with the published header."""
-    write_text(path, f"{RESULTS_HEADER}\n{results_row(config, test_accuracy)}\n")
+def write_results(path: Path, config: RunConfig, result: xr.Dataset) -> None:
+    """Write a finished run as results.csv, in the published columns and formats."""
+    best = result.attrs["best_epoch"]
+    trained = result["train_accuracy"].values
+    accuracy = {
+        "train": float(trained[best]) if len(trained) else float("nan"),
+        "valid": result.attrs["best_valid_accuracy"],
+        "test": float(result["test_accuracy"].mean()),
+    }
+    row = FAMILIES[config.model].results(config, accuracy)
+    write_text(path, f"{','.join(row)}\n{','.join(row.values())}\n")

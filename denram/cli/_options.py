@@ -83,7 +83,13 @@ def _number_type(kind: Any) -> type:
 
 
 def number(
-    flag: str, kind: Any, text: str, *, default: Any = None, key: str | None = None
+    flag: str,
+    kind: Any,
+    text: str,
+    *,
+    default: Any = None,
+    key: str | None = None,
+    alias: str | None = None,
 ) -> Callable[[F], F]:
     """A numeric option that is None unless given.
 
@@ -93,9 +99,10 @@ def number(
         text: one line of help, with the unit.
         default: what the help shows; the record's own default is what holds.
         key: name of the function's parameter, if it is not the flag's.
+        alias: another spelling of the flag.
     """
     shown = text if default is None else f"{text}  [default: {default:g}]"
-    names = (flag,) if key is None else (flag, key)
+    names = _flags(flag, key, alias)
     return click.option(*names, type=Number(kind), default=None, help=shown)
 
 
@@ -121,11 +128,22 @@ def choice(
     *,
     default: Any = None,
     key: str | None = None,
+    alias: str | None = None,
 ) -> Callable[[F], F]:
-    """An option with a few allowed names that is None unless given."""
+    """An option with a few allowed names that is None unless given.
+
+    Arguments as for `number`.
+    """
     shown = text if default is None else f"{text}  [default: {default}]"
-    flags = (flag,) if key is None else (flag, key)
+    flags = _flags(flag, key, alias)
     return click.option(*flags, type=click.Choice(names), default=None, help=shown)
+
+
+def _flags(flag: str, key: str | None, alias: str | None) -> tuple[str, ...]:
+    """A flag, other spellings of it, and the parameter's name."""
+    if alias is None:
+        return (flag,) if key is None else (flag, key)
+    return flag, alias, flag.removeprefix("--") if key is None else key
 
 
 def version() -> Callable[[F], F]:

@@ -10,6 +10,8 @@ from denram.cli.compare import compare
 from denram.cli.energy import energy
 from denram.cli.explore import explore
 from denram.cli.fig4d import fig4d
+from denram.cli.hsnn import COMMANDS as HSNN_COMMANDS
+from denram.cli.hsnn_hardware import hsnn_hardware
 from denram.cli.nir import nir_export
 from denram.cli.sweep import pack, sweep, verify
 
@@ -32,6 +34,8 @@ for _subcommand in (
     compare,
     verify,
     pack,
+    *HSNN_COMMANDS,
+    hsnn_hardware,
 ):
     command.add_command(_subcommand)
 

@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from denram.cli import _screen as screen
-from denram.cli._cells import run_options, write_csv
+from denram.cli._drawing import Report, figure_options, run_and_draw
 from denram.cli._options import choice, given, number, numbers, pairs
-from denram.cli.sweep import run_cells
-from denram.config import Count, NonNegative, Seed, fingerprint, preset_names
+from denram.config import Count, NonNegative, Seed, fingerprint
 from denram.errors import InputError
-from denram.storage import output_path, replacing
 
 if TYPE_CHECKING:
     import xarray as xr
-    from matplotlib.figure import Figure
     from rich.console import Console
 
     from denram.analysis import Grid
@@ -44,16 +41,7 @@ def _chip_options(n_chips: int) -> Callable[[F], F]:
                 number("--seed", Seed, "Initial weights, batches.", default=42),
                 number("--nb_epochs", Count, "Most epochs of each run."),
                 click.option("--card", help="Device card: a name or a TOML file."),
-                choice("--preset", preset_names(), "Shipped settings."),
-                click.option(
-                    "--set",
-                    "others",
-                    metavar="KEY=VALUE",
-                    multiple=True,
-                    help="Any other setting.",
-                ),
-                click.option("--store", metavar="STORE", help="Draw this sweep again."),
-                run_options,
+                figure_options,
             ]
         ):
             command = option(command)
@@ -142,7 +130,7 @@ def yield_(
         ]
         screen.heading(page, "Yield, %", title)
         _table(page, rows)
-        return yield_figure(accuracy, found, title), rows
+        return yield_figure(accuracy, found, title), {"yield": rows}
 
     return _run("yield", grid, store, out, report, options)
 
@@ -197,7 +185,7 @@ def drift(
             rows.append(row)
         screen.heading(page, "Test accuracy since programming, %", title)
         _table(page, rows)
-        return drift_figure(summary, title), rows
+        return drift_figure(summary, title), {"drift": rows}
 
     return _run("drift", grid, store, out, report, options)
 
@@ -251,7 +239,7 @@ def coprogram(
         ]
         screen.heading(page, "Test accuracy on the chips obtained, %", title)
         _table(page, rows)
-        return coprogram_figure(summary, title), rows
+        return coprogram_figure(summary, title), {"coprogram": rows}
 
     return _run("coprogram", grid, store, out, report, options)
 
@@ -274,42 +262,18 @@ def _run(  # noqa: PLR0917
     grid: "Grid | None",
     store: str | None,
     out: str | None,
-    report: Callable[["Console", "xr.Dataset", str], tuple["Figure", Any]],
+    report: Report,
     options: dict[str, Any],
 ) -> int:
     """Run what is missing of the grid, or open the store; then table and picture."""
-    from denram.analysis import open_sweep, schema
-    from denram.analysis.metrics import dataset_names
-    from denram.analysis.run_figures import save_figure
-    from denram.analysis.sweep_store import store_path
-
-    page, code = screen.console(), 0
-    if store is not None:
-        path = store_path(store)
-        folder = path.parent if out is None else output_path(out, "--out")
-    else:
-        assert grid is not None
+    named = None
+    if grid is not None:
         base = {**grid.base, "axes": [axis.name for axis in grid.axes]}
         named = Path("sweeps") / f"{name}-{fingerprint(base)[:8]}"
-        folder = named if out is None else output_path(out, "--out")
-        done, code = run_cells(page, grid, folder, **options)
-        if done is None:
-            return code
-        path = done
-    sweep = open_sweep(path)
-    finished = sweep[schema.STATUS] == schema.DONE
-    if not bool(finished.any()):
-        screen.line(page, "no cell is done yet: nothing to draw")
-        return code
-    figure, rows = report(page, sweep, f"on {dataset_names(sweep)}")
-    protocol = str(sweep[schema.PROTOCOL].values[finished.values][0])
-    screen.line(page, f"one run's protocol: {protocol}")
-    write_csv(folder / f"{name}.csv", rows)
-    for ending in ("png", "pdf"):
-        with replacing(folder / f"{name}.{ending}") as scratch:
-            save_figure(figure, scratch, ending)
-    screen.line(page, f"written to {folder}: {name}.csv, {name}.png, {name}.pdf")
-    return code
+    page = screen.console()
+    return run_and_draw(
+        page, name, grid, named, report, store=store, out=out, **options
+    )
 
 
 def _table(page: "Console", rows: Sequence[dict[str, Any]]) -> None:

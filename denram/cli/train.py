@@ -1,29 +1,18 @@
 """`denram-train`: train a network on a chip, with its noise, and store the evidence."""
 
-import os
+import json
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from denram.cli import _screen as screen
-from denram.cli._options import choice, given, number, pairs, run, version
+from denram.cli._options import given, number, pairs, run, version
 from denram.cli._train_chips import first_chip, train_chips
-from denram.config import (
-    Count,
-    Index,
-    NonNegative,
-    Positive,
-    Seed,
-    as_dict,
-    convert,
-    merge,
-    preset_names,
-)
+from denram.cli._train_options import settings_options
+from denram.cli._train_screen import announce, progress
+from denram.config import Count, as_dict, convert, merge
 from denram.errors import InputError
 from denram.storage import output_path, replacing
 
@@ -32,59 +21,15 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from denram.mapping import HardwareMap
-    from denram.train import RunConfig, Watch
+    from denram.train import RunConfig
     from denram.train.data import Splits
-    from denram.train.trainer import Epoch
 
 CONTROL = "without-delays"
 
 
 @click.command(context_settings={"max_content_width": 100})
-@click.option("--model", help="Network family.  [default: delays]")
-@choice("--dataset", ("synthetic", "shd"), "Data set.", default="synthetic")
-@click.option("--data_dir", metavar="FOLDER", help="Where the data set's files lie.")
-@number("--n_in", Count, "Input channels.", default=700)
-@number("--n_delays", Count, "Synapses per input and neuron.", default=16)
-@number("--seed", Seed, "Devices, weights, batches and noise.", default=42)
-@number("--r_mu", Positive, "Mean resistance, ohm.", default=500e9)
-@number("--r_std", NonNegative, "Standard deviation of ln R.", default=0.4)
-@number("--tau_mem", Positive, "Membrane time constant, s.", default=20e-3)
-@number("--noise_std", NonNegative, "Weight noise over max|w|.", default=0.1)
-@number("--test_noise_std", NonNegative, "The same at test.  [default: as trained]")
-@number("--nb_epochs", Count, "Most epochs.", default=100)
-@number("--lr", Positive, "Adam's step size.", default=1.5e-3)
-@number("--batch_size", Count, "Samples per update.", default=64)
-@number("--patience", Count, "Epochs without a better validation.", default=25)
-@number("--eval_draws", Count, "Noise draws of the test accuracy.", default=20)
-@number("--max_delay", Index, "Longest delay the chip can keep, steps.", default=200)
-@number("--timestep", Positive, "Length of one step, s.", default=0.005)
-@number("--cap", Positive, "Capacitance of the delay element, farad.", default=1e-12)
-@choice(
-    "--distribution",
-    ("lognormal", "uniform", "pattern"),
-    "How the delays are distributed.",
-    default="lognormal",
-    key="delay_distribution",
-)
-@number("--n_steps", Count, "Input window, steps.", default=150)
-@click.option(
-    "--positive_weights/--signed_weights",
-    default=None,
-    help="One device per weight, or a differential pair.  [default: signed]",
-)
-@number("--weight_max", Positive, "Largest |w| of a device.  [default: unbounded]")
-@number("--weight_levels", Index, "Levels of a weight device, 0: any.", default=0)
+@settings_options
 @click.option("--map", "map_path", metavar="STORE", help="Train on this map.zarr.")
-@click.option("--card", help="Device card: a shipped name or a TOML file.")
-@choice("--preset", preset_names(), "Shipped settings.")
-@click.option("--config", "config_file", metavar="FILE.toml", help="Settings file.")
-@click.option(
-    "--set",
-    "others",
-    metavar="KEY=VALUE",
-    multiple=True,
-    help="Any other key of the settings file, such as adam_step=epoch; repeatable.",
-)
 @click.option(
     "--control/--no-control",
     default=None,
@@ -99,7 +44,9 @@ CONTROL = "without-delays"
     help="Train nothing: score the measured weights that lie beside --map, without"
     " noise unless it is given.",
 )
-@click.option("--out", metavar="FOLDER", help="Folder of the run.")
+@click.option(
+    "--out", "--save_dir_name", "out", metavar="FOLDER", help="Folder of the run."
+)
 @click.option(
     "--resume",
     is_flag=True,
@@ -128,7 +75,7 @@ def command(
     """
     from msgspec.structs import replace
 
-    from denram.train import reuse_memory
+    from denram.train import FAMILIES, reuse_memory
     from denram.train.run import RUN
 
     reuse_memory()
@@ -145,7 +92,7 @@ def command(
     named = Path("runs") / _name(config, chip)
     folder = named if out is None else output_path(out, "--out")
     page = screen.console()
-    _announce(page, config, folder)
+    announce(page, config, folder)
     if evaluate:
         if map_path is None or chip is None:
             raise InputError("--evaluate needs --map, a folder of denram-map import")
@@ -164,10 +111,13 @@ def command(
     if control is None and (folder / RUN).exists():  # as when it was trained
         control = (folder / CONTROL).exists()
     elif control is None:
-        control = config.data.dataset == "synthetic" and config.map.max_delay > 0
+        delayed = config.model == "delays" and config.map.max_delay > 0
+        control = config.data.dataset == "synthetic" and delayed
+    if control and config.model != "delays":
+        raise InputError(f"--control is of model delays, got {config.model}")
     splits = _data(config) if control else None
     result = _train(page, config, folder, resume=resume, chip=chip, splits=splits)
-    rows = [_row(f"{config.map.n_delays} delays per input", result)]
+    rows = [_row(FAMILIES[config.model].described(config), result)]
     if control:
         screen.heading(page, "Control", "the same synapses, every delay zero")
         plain, where = _without_delays(config), folder / CONTROL
@@ -257,10 +207,12 @@ def _saved(out: str | None) -> "RunConfig":
 
 
 def _name(config: "RunConfig", map_: "HardwareMap | None") -> str:
-    chip = config.map
+    from denram.train import FAMILIES
+
+    size = FAMILIES[config.model].slug(config)
     given_map = "" if map_ is None else f"-map{map_.fingerprint[:8]}"
     return (
-        f"{config.data.dataset}-{chip.n_in}x{chip.n_delays}"
+        f"{config.data.dataset}-{size}"
         f"-noise{100 * config.noise.noise_std:.3g}-seed{config.seed}"
         f"{given_map}-{config.fingerprint[:8]}"
     )
@@ -284,19 +236,6 @@ def _data(config: "RunConfig") -> "Splits":
     )
 
 
-def _announce(page: "Console", config: "RunConfig", folder: Path) -> None:
-    screen.heading(page, "denram-train", f"{config.model}, seed {config.seed}")
-    for name, table in as_dict(config).items():
-        if isinstance(table, dict):
-            values = "  ".join(
-                f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}"
-                for k, v in table.items()
-                if v is not None
-            )
-            screen.line(page, f"{name:>8}  {values}")
-    screen.line(page, f"{'out':>8}  {folder}")
-
-
 def _train(
     page: "Console",
     config: "RunConfig",
@@ -308,65 +247,10 @@ def _train(
 ) -> "xr.Dataset":
     from denram.train import run as run_training
 
-    with _progress(page, config) as watch:
+    with progress(page, config) as watch:
         return run_training(
             config, folder, resume=resume, chip=chip, splits=splits, watch=watch
         )
-
-
-@contextmanager
-def _progress(page: "Console", config: "RunConfig") -> Iterator["Watch"]:
-    """A bar with the time left where there is a terminal, and a line per epoch."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from denram.train import Watch
-
-    bar = Progress(
-        TextColumn("epoch {task.fields[epoch]}"),
-        BarColumn(),
-        TextColumn("batch {task.fields[batch]}, at most"),
-        TimeRemainingColumn(),
-        console=page,
-        transient=True,
-        disable=not sys.stdout.isatty() or "CI" in os.environ,
-    )
-    nb_epochs, began, seen = config.fit.nb_epochs, [time.monotonic()], [0]
-    job = bar.add_task("", total=float(nb_epochs), epoch=0, batch="-")
-
-    def on_start(n_parameters: int, splits: "Splits") -> None:
-        sizes = f"{len(splits.train)} + {len(splits.valid)} + {len(splits.test)}"
-        screen.line(
-            page,
-            f"{n_parameters} parameters; {splits.name}: {sizes} samples"
-            " (train + validation + test)",
-        )
-        screen.line(page, "epoch  train loss  train %  valid %   test %  seconds")
-
-    def on_batch(done: int, total: int) -> None:
-        epoch = (
-            int(bar.tasks[0].completed + 1e-9)
-            if done == 1
-            else bar.tasks[0].fields["epoch"]
-        )
-        bar.update(
-            job, completed=epoch + done / total, epoch=epoch, batch=f"{done}/{total}"
-        )
-
-    def on_epoch(row: "Epoch") -> None:
-        now = time.monotonic()
-        test = "-" if row.test_accuracy is None else f"{100 * row.test_accuracy:.2f}"
-        screen.line(
-            page,
-            f"{row.epoch:5d}{row.train_loss:12.4f}{100 * row.train_accuracy:9.2f}"
-            f"{100 * row.valid_accuracy:9.2f}{test:>9}{now - began[0]:9.1f}"
-            f"{'  *' if row.accepted else ''}",
-        )
-        began[0] = now
-        seen[0] = row.epoch + 1
-        bar.update(job, completed=seen[0])
-
-    with bar:
-        yield Watch(on_start=on_start, on_batch=on_batch, on_epoch=on_epoch)
 
 
 def _evaluate(
@@ -415,7 +299,9 @@ def _finish(
     page: "Console", result: "xr.Dataset", rows: list[list[str]], folder: Path
 ) -> None:
     from denram.analysis.run_figures import save_figure, training_figure
+    from denram.train import FAMILIES
 
+    model = json.loads(result.attrs["config"])["model"]
     screen.heading(page, "Result", f"on {result.attrs['dataset']}")
     columns = ["network", "valid %", "test %", "sd", "noise off %", "epoch"]
     screen.table(page, columns, rows)
@@ -424,7 +310,7 @@ def _finish(
     with replacing(picture) as scratch:
         save_figure(training_figure(result), scratch)
     screen.line(page, f"written: {folder}/run.zarr, results.csv, curves.png")
-    screen.line(page, "next: denram-analyze fig4d   (accuracy against noise)")
+    screen.line(page, f"next: {FAMILIES[str(model)].NEXT}")
 
 
 def main() -> None:

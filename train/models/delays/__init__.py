@@ -8,12 +8,16 @@ Delays come from the chip (`HardwareMap`) and stay; weights are learnt under noi
 Source: DenRAM, Nat. Commun. 15:3446 (2024), figure 4d, and its released simulation.
 """
 
+from denram.train.models.delays.build import NEXT as NEXT
 from denram.train.models.delays.build import alike as alike
 from denram.train.models.delays.build import arrays as arrays
 from denram.train.models.delays.build import build as build
+from denram.train.models.delays.build import described as described
 from denram.train.models.delays.build import initial_params as initial_params
 from denram.train.models.delays.build import memory_bytes as memory_bytes
 from denram.train.models.delays.build import network as network
+from denram.train.models.delays.build import results as results
+from denram.train.models.delays.build import slug as slug
 from denram.train.models.delays.build import (
     step_multiplications as step_multiplications,
 )

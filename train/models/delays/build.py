@@ -1,6 +1,7 @@
 """The network put on a chip, its initial parameters, and what it costs."""
 
 import math
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -99,6 +100,40 @@ def step_multiplications(config: Settings, *, n_steps: int) -> int:
     return delay_line.multiplications(
         transform, batch=batch, pre=chip.n_in, post=chip.n_out
     )
+
+
+NEXT = "denram-analyze fig4d   (accuracy against noise)"
+
+
+def described(config: Settings) -> str:
+    """The network in a few words."""
+    return f"{config.map.n_delays} delays per input"
+
+
+def slug(config: Settings) -> str:
+    """The network's size, for a folder's name."""
+    return f"{config.map.n_in}x{config.map.n_delays}"
+
+
+def results(config: Settings, accuracy: Mapping[str, float]) -> dict[str, str]:
+    """A row of the published results table, by its columns.
+
+    Args:
+        config: the run's settings.
+        accuracy: of `train`, `valid` and `test`.
+    """
+    chip = config.map
+    return {
+        "n_in": f"{chip.n_in}",
+        "n_delays": f"{chip.n_delays}",
+        "noise_std": f"{config.noise.noise_std:.2f}",
+        "max_delay": f"{chip.max_delay}",
+        "tau_mem": f"{config.network.tau_mem:.3f}",
+        "r_mu": f"{chip.r_mu:.0f}",
+        "r_std": f"{chip.r_std:.2f}",
+        "seed": f"{config.seed}",
+        "test_acc": f"{accuracy['test']:.4f}",
+    }
 
 
 def alike(network: NetworkConfig) -> NetworkConfig:

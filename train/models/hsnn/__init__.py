@@ -12,8 +12,12 @@ from denram.train.models.hsnn.config import CARD_KEYS_LEFT as CARD_KEYS_LEFT
 from denram.train.models.hsnn.config import NetworkConfig as NetworkConfig
 from denram.train.models.hsnn.network import arrays as arrays
 from denram.train.models.hsnn.network import network as network
+from denram.train.models.hsnn.start import NEXT as NEXT
 from denram.train.models.hsnn.start import alike as alike
+from denram.train.models.hsnn.start import described as described
 from denram.train.models.hsnn.start import event_scorer as event_scorer
 from denram.train.models.hsnn.start import initial_params as initial_params
 from denram.train.models.hsnn.start import memory_bytes as memory_bytes
+from denram.train.models.hsnn.start import results as results
+from denram.train.models.hsnn.start import slug as slug
 from denram.train.models.hsnn.start import step_multiplications as step_multiplications

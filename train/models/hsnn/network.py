@@ -153,8 +153,8 @@ def _warn_of_cut_tau(config: Settings) -> None:
         if not least <= tau <= most:
             _warn(
                 f"time constant of layer {number} must lie between {1e3 * least:.3g}"
-                f" and {1e3 * most:.4g} ms for steps of {1e3 * dt:g} ms: {1e3 * tau:.4g} ms"
-                f" acts as {1e3 * min(max(tau, least), most):.4g} ms"
+                f" and {1e3 * most:.4g} ms for steps of {1e3 * dt:g} ms:"
+                f" {1e3 * tau:.4g} ms acts as {1e3 * min(max(tau, least), most):.4g} ms"
             )
 
 

@@ -1,6 +1,7 @@
 """What hSNN starts from, and what a training step of it costs."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -84,6 +85,51 @@ def weight_bound(config: Settings, number: int, fan_in: int) -> float:
     if len(scales) == own.n_layers:  # published: else they do not belong to layers
         return scales[number]
     return sum(scales) / len(scales)
+
+
+NEXT = "denram-analyze hsnn_fig_2b   (accuracy against the hierarchy)"
+
+
+def described(config: Settings) -> str:
+    """The network in a few words."""
+    own = config.network
+    kind = "convolution, " if own.convolution else ""
+    kind += "recurrent, " if own.recurrent else ""
+    rule = "no hierarchy"
+    if own.hierarchy_tau != "none":
+        rule = f"{own.hierarchy_tau} {1e3 * own.delta_tau:+.4g} ms"
+    return f"hSNN, {own.n_hidden} x {own.n_hid}, {kind}{rule}"
+
+
+def slug(config: Settings) -> str:
+    """The network's size, for a folder's name."""
+    return f"hsnn-{config.network.n_hidden}x{config.network.n_hid}"
+
+
+def results(config: Settings, accuracy: Mapping[str, float]) -> dict[str, str]:
+    """A row of the released code's results table, by its columns.
+
+    Args:
+        config: the run's settings.
+        accuracy: of `train`, `valid` and `test`.
+    """
+    own = config.network
+    settings = {
+        "seed": config.seed,
+        "n_in": config.map.n_in,
+        "n_hid": own.n_hid,
+        "n_layers": own.n_layers,
+        "tau_mem": own.tau_mem,
+        "recurrent": own.recurrent,
+        "decoder": own.decoder,
+        "train_alpha": own.train_alpha,
+        "hierarchy_tau": own.hierarchy_tau,
+        "delta_tau": own.delta_tau,
+        "normalizer": own.normalizer,
+    }
+    shares = {f"{name[:5]}_acc": accuracy[name] for name in ("train", "valid", "test")}
+    named = {key.replace("valid", "val"): f"{v:.4f}" for key, v in shares.items()}
+    return {key: str(value) for key, value in settings.items()} | named
 
 
 def alike(network: NetworkConfig) -> NetworkConfig:
