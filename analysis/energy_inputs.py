@@ -52,13 +52,17 @@ def activity(spikes: SpikeSet, chip: HardwareMap) -> Activity:
         chip: its synapses and their delays.
 
     Raises:
-        InputError: other channels than the chip's, or no sample.
+        InputError: other channels than the chip's, no sample, or graded events.
     """
     n_pre = chip.mask.shape[1]
     if spikes.n_in != n_pre:
         raise InputError(f"n_in must be {n_pre} as on the chip, got {spikes.n_in}")
     if not len(spikes):
         raise InputError("the data set must hold at least one sample, got none")
+    if spikes.count is not None or spikes.unit != 1.0:
+        raise InputError(
+            f"inputs must be binary to count events, got the counts of {spikes.name}"
+        )
     synapses = chip.mask.sum(axis=(0, 2))
     per_channel = np.bincount(spikes.channel, minlength=n_pre)
     reached = np.concatenate([[0], np.cumsum(synapses[spikes.channel])])

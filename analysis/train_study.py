@@ -143,7 +143,7 @@ class TrainStudy:
         """From the multiplications of all steps and this machine's own product."""
         family = FAMILIES[config.model]
         fit, data = config.fit, config.data
-        n_train, n_test = _sample_counts(config)
+        n_train, n_test = DATASETS[data.dataset].n_samples(data)
         n_valid = int(n_train * data.val_fraction)
         work = family.step_multiplications(config, n_steps=_n_steps(config))
         steps = (n_train - n_valid) / fit.batch_size * fit.nb_epochs
@@ -184,11 +184,6 @@ class TrainStudy:
                 config.data, n_in=chip.n_in, timestep_s=chip.timestep, seed=config.seed
             )
         return self._splits[key]
-
-
-def _sample_counts(config: RunConfig) -> tuple[int, int]:
-    """Samples before the validation set is taken out, and of the test set."""
-    return DATASETS[config.data.dataset].n_samples(config.data)
 
 
 def _n_steps(config: RunConfig) -> int:

@@ -37,11 +37,11 @@ from denram.errors import InputError
 from denram.mapping import open_map
 from denram.storage import replacing, require_memory
 from denram.train import delay_line
-from denram.train.data.binning import window_steps
+from denram.train.data import DATASETS
 from denram.train.models import delays
 from denram.train.neurons import LeakyIntegrator, unroll
 from denram.train.readout import max_over_time
-from denram.train.run_config import RunConfig, from_dict
+from denram.train.run_config import RunConfig, from_dict, require_delays
 from denram.train.run_store import open_run
 
 CONVENTION = "denram-delays 1"
@@ -125,13 +125,15 @@ def trained_synapses(folder: str | Path) -> DelayedSynapses:
         InputError: no finished run there, or of a family without fixed delays.
     """
     root = Path(folder)
-    run, chip = open_run(root / "run.zarr"), open_map(root / "map.zarr")
+    run = open_run(root / "run.zarr")
     config: RunConfig = from_dict(json.loads(run.attrs["config"]))
-    if config.model != "delays" or "weights" not in run or "bias" not in run:
-        raise InputError(f"NIR export must be of model delays, got {config.model}")
+    require_delays(config, "NIR export")
+    chip = open_map(root / "map.zarr")
+    if "weights" not in run or "bias" not in run:
+        raise InputError(f"{root / 'run.zarr'} must hold weights and bias")
     if run.attrs["map_fingerprint"] != chip.fingerprint:
         raise InputError(f"{root / 'map.zarr'} must be the map of its run")
-    n_steps = window_steps(config.data.n_steps, config.data.truncation, chip.timestep_s)
+    n_steps = DATASETS[config.data.dataset].n_steps(config.data, chip.timestep_s)
     model: Any = delays.build(
         config.network,
         config.noise,

@@ -179,6 +179,20 @@ def _last(key: str, layers: Iterable[Mapping[str, Any]], default: str) -> str:
     return found[-1] if found else default
 
 
+def require_delays(config: RunConfig, what: str) -> None:
+    """Refuse a run of another family than the one with a single map of delays.
+
+    Args:
+        config: of the run.
+        what: the command or file that needs it.
+
+    Raises:
+        InputError: the run is of another family.
+    """
+    if config.model != "delays":
+        raise InputError(f"{what} must be of model delays, got {config.model}")
+
+
 def differences(one: RunConfig, other: RunConfig) -> list[str]:
     """Keys whose values differ, as `key: one -> other`."""
     a, b = (_flat(msgspec.to_builtins(config)) for config in (one, other))

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from denram.errors import InputError
 from denram.train._protocol import Model, Params
 from denram.train.data import SpikeSet, batch_indices, decode
 from denram.train.task import (
@@ -230,6 +231,11 @@ def _by_events(
 ]:
     """`score` of one network, spike by spike."""
     assert task.events is not None
+    if data.count is not None or data.unit != 1.0:
+        raise InputError(
+            "inputs must be binary for a test spike by spike (delay_read_noise,"
+            f" dead_time), got the counts of {data.name}"
+        )
     found, labels = [], []
     for indices in batches:
         real = indices[indices >= 0]

@@ -40,6 +40,53 @@ class Synapse(Protocol):
         ...
 
 
+_MOST_STEPS = 10  # of counts that are made real at a time: they then stay in the cache
+
+
+def all_steps(weights: Float[Array, "pre post"], z: Spikes) -> Currents:
+    """z w for every step and sample, as one product of two matrices.
+
+    Counts (integers) are made real a few steps at a time, and so in the gradient: as a
+    whole they are the largest array of a network. They have no gradient themselves.
+    """
+    if jnp.issubdtype(z.dtype, jnp.floating):
+        rows = z.reshape(-1, z.shape[-1]) @ weights
+        return rows.reshape(*z.shape[:-1], weights.shape[-1])
+    return _of_counts(weights, z)
+
+
+def _slices(z: Array) -> Array:
+    """(slice, rows, channel): as many whole steps in a slice as divide them evenly."""
+    n = next(k for k in range(_MOST_STEPS, 0, -1) if z.shape[0] % k == 0)
+    return z.reshape(z.shape[0] // n, n * z.shape[1], z.shape[2])
+
+
+@jax.custom_vjp
+def _of_counts(weights: Float[Array, "pre post"], z: Spikes) -> Currents:
+    def product(carry: None, part: Array) -> tuple[None, Array]:
+        return carry, part.astype(weights.dtype) @ weights
+
+    rows = jax.lax.scan(product, None, _slices(z))[1]
+    return rows.reshape(*z.shape[:2], weights.shape[-1])
+
+
+def _counts_forward(weights: Array, z: Array) -> tuple[Array, Array]:
+    return _of_counts(weights, z), z
+
+
+def _counts_backward(z: Array, gradient: Array) -> tuple[Array, None]:
+    def add(total: Array, part: tuple[Array, Array]) -> tuple[Array, None]:
+        counts, g = part
+        return total + g.T @ counts.astype(g.dtype), None
+
+    start = jnp.zeros((gradient.shape[-1], z.shape[-1]), gradient.dtype)
+    parts = _slices(z), _slices(gradient)
+    return jax.lax.scan(add, start, parts)[0].T, None
+
+
+_of_counts.defvjp(_counts_forward, _counts_backward)
+
+
 class Dense(eqx.Module):
     """I[t, b, o] = sum_c w[c, o] z[t, b, c]; weights (pre, post)."""
 
@@ -56,13 +103,13 @@ class Dense(eqx.Module):
         """Weights per neuron."""
         return self.pre
 
-    def encode(self, z: Spikes) -> Float[Array, "time batch pre"]:
-        """The input as real numbers."""
-        return z.astype(jnp.float32)
+    def encode(self, z: Spikes) -> Spikes:
+        """The input as it is."""
+        return z
 
     def currents(self, weights: Float[Array, "pre post"], encoded: Array) -> Currents:
         """All time steps in one product."""
-        return encoded @ weights
+        return all_steps(weights, encoded)
 
 
 class CausalConvolution(eqx.Module):
@@ -100,9 +147,9 @@ class CausalConvolution(eqx.Module):
         """Weights per neuron."""
         return self.kernel * self.pre
 
-    def encode(self, z: Spikes) -> Float[Array, "time batch pre"]:
-        """The input as real numbers."""
-        return z.astype(jnp.float32)
+    def encode(self, z: Spikes) -> Spikes:
+        """The input as it is."""
+        return z
 
     def currents(
         self, weights: Float[Array, "tap pre post"], encoded: Array
@@ -110,7 +157,8 @@ class CausalConvolution(eqx.Module):
         """One product for all taps, shifted and added."""
         n_steps = encoded.shape[0]
         flat = jnp.swapaxes(weights, 0, 1).reshape(self.pre, -1)
-        parts = (encoded @ flat).reshape(*encoded.shape[:2], self.kernel, self.post)
+        parts = all_steps(flat, encoded)
+        parts = parts.reshape(*encoded.shape[:2], self.kernel, self.post)
         total = jnp.zeros((*encoded.shape[:2], self.post), parts.dtype)
         for k in range(self.kernel):
             back = (self.kernel - 1 - k) * self.dilation

@@ -140,10 +140,12 @@ def _network(
     from denram.devices import load_card
     from denram.mapping import build_map, card_settings
     from denram.train import resolve
+    from denram.train.run_config import require_delays
 
     if run_folder is not None:
         return _saved(Path(run_folder), preset, asked)
     config = resolve(asked, preset=preset, card=card_settings(load_card(card)))
+    require_delays(config, "energy")
     seed = config.seed if config.chip_seed is None else config.chip_seed
     chip = build_map(config.map, seed=seed, noise_std=config.noise.noise_std)
     return config, chip, None
@@ -158,6 +160,7 @@ def _saved(
     from denram.mapping import open_map
     from denram.train import open_run
     from denram.train.run import MAP, RUN, saved_config
+    from denram.train.run_config import require_delays
 
     if preset is not None or set(asked) - {"data_dir"}:
         stray = (
@@ -165,6 +168,7 @@ def _saved(
         )
         raise InputError(f"{stray} must not be given with --run, which decides it")
     config = saved_config(folder)
+    require_delays(config, "--run")
     if "data_dir" in asked:
         data = msgspec.structs.replace(config.data, data_dir=asked["data_dir"])
         config = msgspec.structs.replace(config, data=data)

@@ -183,8 +183,10 @@ def _trained(folder: Path, chip: "HardwareMap", flags: dict[str, Any]) -> "Train
     from denram.mapping.handover import Trained
     from denram.mapping.weight_scale import weight_scale
     from denram.train import open_run
+    from denram.train.run_config import from_dict, require_delays
 
     run = open_run(folder if folder.name == "run.zarr" else folder / "run.zarr")
+    require_delays(from_dict(json.loads(run.attrs["config"])), "--run")
     if run.attrs.get("map_fingerprint") != chip.fingerprint:
         raise InputError(f"--run must be a run on this map, got {str(folder)!r}")
     if not {"weights", "bias"} <= set(map(str, run.data_vars)):

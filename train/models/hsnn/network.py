@@ -134,7 +134,7 @@ def _check(config: Settings, data: SpikeSet) -> None:
         )
     if not own.convolution and (own.delta_ker or own.delta_dil):
         _warn("delta_ker and delta_dil change nothing without convolution")
-    if own.delta_ker and own.hierarchy_conv not in {"kernel", "both"}:
+    elif own.delta_ker and own.hierarchy_conv not in {"kernel", "both"}:
         _warn(f"delta_ker changes nothing with hierarchy_conv {own.hierarchy_conv!r}")
     _warn_of_cut_tau(config)
 
@@ -149,13 +149,17 @@ def _warn_of_cut_tau(config: Settings) -> None:
     clips = CLIPS[config.network.alpha_clip]
     starts, acts = (hierarchy.tau_range(clip, dt) for clip in clips)
     least, most = max(starts[0], acts[0]), min(starts[1], acts[1])
-    for number, tau in enumerate(layer_taus(config), start=1):
-        if not least <= tau <= most:
-            _warn(
-                f"time constant of layer {number} must lie between {1e3 * least:.3g}"
-                f" and {1e3 * most:.4g} ms for steps of {1e3 * dt:g} ms:"
-                f" {1e3 * tau:.4g} ms acts as {1e3 * min(max(tau, least), most):.4g} ms"
-            )
+    cut = [
+        f"layer {number}: {1e3 * tau:.4g} ms acts as"
+        f" {1e3 * min(max(tau, least), most):.4g} ms"
+        for number, tau in enumerate(layer_taus(config), start=1)
+        if not least <= tau <= most
+    ]
+    if cut:
+        _warn(
+            f"time constants must lie between {1e3 * least:.3g} and {1e3 * most:.4g} ms"
+            f" for steps of {1e3 * dt:g} ms; {', '.join(cut)}"
+        )
 
 
 def alpha_timestep(config: Settings) -> float:
