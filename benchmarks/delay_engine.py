@@ -31,7 +31,7 @@ from denram.train import delay_line, reuse_memory
 from denram.train.models.delays import NetworkConfig, build
 from denram.train.noise import NoiseConfig
 from denram.train.optimiser import adam
-from denram.train.scoring import predictions
+from denram.train.scoring import logits as predictions
 from denram.train.task import Batch, stacked
 from denram.train.trainer import train_step
 

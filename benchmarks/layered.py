@@ -114,7 +114,7 @@ def by_layers(params: Any, x: Any, labels: Any, model: Any) -> Any:
     return cross_entropy(scores, labels, jnp.ones(x.shape[1], bool))
 
 
-def updated(loss: Callable[..., Any]) -> Callable[..., Any]:
+def updated(loss: Callable[..., Any]) -> Any:
     """Loss, gradient and a step down it, compiled."""
 
     def step(params: Any, x: Any, labels: Any) -> Any:
@@ -253,7 +253,7 @@ def show(figures: dict[str, Any]) -> None:
 
 def main() -> None:
     """Measure, show, write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="the smallest size alone")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--json", type=Path)

@@ -27,6 +27,7 @@ def run_result(task: Task, config: RunConfig, state: FitState) -> xr.Dataset:
         state: after the last epoch.
     """
     found, labels = predict_test(task, state.best_params)
+    tested = (task.deployed or task).model
     result = run_dataset(
         config,
         state,
@@ -35,6 +36,7 @@ def run_result(task: Task, config: RunConfig, state: FitState) -> xr.Dataset:
         labels,
         dataset=task.splits.name,
         n_classes=task.splits.test.n_classes,
+        is_random=bool(task.test_noise_std or tested.random or task.events),
     )
     ideal = replace(task, model=task.model.ideal(), events=None, deployed=None)
     clean = score_test(ideal, state.best_params, noise_std=0.0)[0]
@@ -57,6 +59,7 @@ def run_dataset(
     *,
     dataset: str,
     n_classes: int,
+    is_random: bool = True,
 ) -> xr.Dataset:
     """Everything that a run measured.
 
@@ -68,6 +71,7 @@ def run_dataset(
         labels: true classes, (sample[, step]).
         dataset: name of the data that were really used, such as `shd-regen`.
         n_classes: number of classes.
+        is_random: whether draws of the test differ.
     """
     history = state.history
     epochs = {
@@ -101,14 +105,22 @@ def run_dataset(
         "best_epoch": state.best_epoch,
         "best_valid_accuracy": state.best_valid,
         "n_test": len(labels),
-        "protocol": protocol(config, n_test=len(labels), draws=len(found)),
+        "protocol": protocol(
+            config, n_test=len(labels), draws=len(found) if is_random else 0
+        ),
     }
     coords = {"epoch": np.arange(len(history)), "draw": np.arange(len(found))}
     return xr.Dataset(variables, coords=coords, attrs=attrs)
 
 
 def protocol(config: RunConfig, *, n_test: int, draws: int) -> str:
-    """One sentence on how the test accuracy came about; every result carries it."""
+    """One sentence on how the test accuracy came about; every result carries it.
+
+    Args:
+        config: the run's settings.
+        n_test: test samples.
+        draws: noise draws; 0 where nothing is random.
+    """
     noise, fit, data = config.noise, config.fit, config.data
     level = noise.noise_std if noise.test_noise_std is None else noise.test_noise_std
     chosen = f"best validation epoch (relative gain >= {fit.min_relative_gain:g})"
@@ -117,7 +129,7 @@ def protocol(config: RunConfig, *, n_test: int, draws: int) -> str:
     scored = f"{n_test} test samples x {draws} noise draws"
     if fit.evaluation == "published":
         scored = f"{n_test} test samples, one noise draw per batch"
-    elif draws == 1 and not level:
+    elif not draws:
         scored = f"{n_test} test samples"
     mean = ", mean over batches" if fit.average == "batches" else ""
     return (

@@ -44,7 +44,7 @@ _MOST_STEPS = 10  # of counts that are made real at a time: they then stay in th
 
 
 def all_steps(weights: Float[Array, "pre post"], z: Spikes) -> Currents:
-    """z w for every step and sample, as one product of two matrices.
+    """Currents z w of every step and sample, as one product of two matrices.
 
     Counts (integers) are made real a few steps at a time, and so in the gradient: as a
     whole they are the largest array of a network. They have no gradient themselves.

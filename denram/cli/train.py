@@ -70,8 +70,9 @@ def command(
     """Train a network on a chip with hardware noise, and store run, picture and table.
 
     Settings are laid over one another: defaults, data set, --card, --map, --preset,
-    --config, flags. SHD's defaults are shown; the synthetic set has its own, smaller
-    ones, printed at the start.
+    --config, flags. Shown are the defaults of model delays on SHD; other data sets and
+    hsnn have their own, printed at the start. Flags that begin with hsnn: are of that
+    model alone.
     """
     from msgspec.structs import replace
 

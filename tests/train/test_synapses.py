@@ -9,6 +9,7 @@ from denram.train.synapses import (
     CausalConvolution,
     Delayed,
     Dense,
+    all_steps,
     feedback_weights,
     uniform_weights,
 )
@@ -126,3 +127,23 @@ def test_initial_weights_fill_their_bounds_evenly():
 def test_a_convolution_without_taps_or_dilation_is_refused(kernel, dilation):
     with pytest.raises(ValueError, match=r"must be >= 1, got 0"):
         CausalConvolution(2, 2, kernel, dilation)
+
+
+@pytest.mark.parametrize("n_steps", [1, 7, 13, 20])
+def test_counts_give_what_real_numbers_give_alone_and_side_by_side(n_steps):
+    """The product over slices of whole steps, against one product in float64."""
+    random = np.random.default_rng(n_steps)
+    z = random.poisson(0.5, (n_steps, B, PRE)).astype(np.uint8)
+    pull = random.standard_normal((n_steps, B, POST))
+    many = random.standard_normal((3, PRE, POST)).astype(np.float32)
+    counts = jnp.asarray(z)
+
+    def scalar(w):
+        return jnp.sum(jnp.asarray(pull, jnp.float32) * all_steps(w, counts))
+
+    values = jax.vmap(lambda w: all_steps(w, counts))(jnp.asarray(many))
+    slopes = jax.vmap(jax.grad(scalar))(jnp.asarray(many))
+    expected = np.einsum("tbc,mco->mtbo", z.astype(float), many.astype(float))
+    np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-5)
+    slope = np.einsum("tbc,tbo->co", z.astype(float), pull)
+    np.testing.assert_allclose(slopes, np.stack([slope] * 3), rtol=1e-4, atol=1e-4)
