@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from denram.config import load_profile
+
 INPUTS_AND_CLASSES = {
     "shd": (700, 20),
     "ssc": (700, 35),
@@ -11,7 +13,6 @@ INPUTS_AND_CLASSES = {
     "mnist": (784, 10),
     "s-mnist": (1, 10),
 }
-_WIDTHS = {"mts_xor": 10, "s-mnist": 64}  # neurons per layer where nothing is said
 _WIDTH, _LAYERS, _KERNEL = 128, 3, 5
 
 
@@ -52,10 +53,9 @@ def weight_count(settings: Mapping[str, Any]) -> int:
     Args:
         settings: flat settings of a run; those of the data set where they say nothing.
     """
-    dataset = settings.get("dataset", "shd")
-    n_in, n_out = INPUTS_AND_CLASSES.get(dataset, INPUTS_AND_CLASSES["shd"])
-    n_in, n_out = settings.get("n_in", n_in), settings.get("n_out", n_out)
-    n_hid = settings.get("n_hid", _WIDTHS.get(dataset, _WIDTH))
+    profile = load_profile("hsnn", settings.get("dataset", "shd"))
+    n_in, n_out = (settings.get(key, profile["map"][key]) for key in ("n_in", "n_out"))
+    n_hid = settings.get("n_hid", profile.get("network", {}).get("n_hid", _WIDTH))
     n_hidden = settings.get("n_layers", _LAYERS) - 1
     taps = (1,) * n_hidden
     if settings.get("convolution", False):

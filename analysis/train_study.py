@@ -47,11 +47,11 @@ class TrainStudy:
             InputError: the data folder lacks a file, or weights have levels but no
                 range.
         """
-        if config.map.weight_levels and config.noise.weight_max is None:
-            raise InputError(
-                f"weight_max must be set for {config.map.weight_levels} weight_levels"
-            )
-        DATASETS[config.data.dataset].require_files(config.data.data_dir)
+        data = DATASETS[config.data.dataset]
+        FAMILIES[config.model].check(
+            config, n_classes=data.n_classes, per_step=data.per_step
+        )
+        data.require_files(config.data.data_dir)
 
     def layout(self, configs: Iterable[RunConfig]) -> Layout:
         """Room for the longest training, the most draws and all test levels."""

@@ -17,6 +17,7 @@ from denram.mapping.constraints import MapConfig as MapConfig
 from denram.mapping.constraints import card_settings as card_settings
 from denram.mapping.delay_errors import program_outcome as program_outcome
 from denram.mapping.errors import ErrorConfig as ErrorConfig
+from denram.mapping.errors import check_errors as check_errors
 from denram.mapping.errors import drift_law as drift_law
 from denram.mapping.errors import measured_weights_errors as measured_weights_errors
 from denram.mapping.errors import programming_law as programming_law
@@ -40,4 +41,5 @@ from denram.mapping.waste import waste_flags as waste_flags
 from denram.mapping.weight_faults import stuck_devices as stuck_devices
 from denram.mapping.weight_faults import stuck_weights as stuck_weights
 from denram.mapping.weights import WeightRange as WeightRange
+from denram.mapping.weights import check_weight_range as check_weight_range
 from denram.mapping.weights import quantise as quantise

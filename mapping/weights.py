@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from denram.errors import InputError
+from denram.mapping.constraints import MapConfig
 
 Floats = NDArray[np.float64]
 
@@ -115,6 +116,22 @@ def quantise(fraction: ArrayLike, levels: int) -> Floats:
     check_levels(levels)
     values = np.asarray(fraction, np.float64)
     return np.rint(values * (levels - 1)) / (levels - 1) if levels else values
+
+
+def check_weight_range(config: MapConfig) -> None:
+    """Refuse weight devices that cannot be.
+
+    Raises:
+        InputError: one level, or conductances that do not hold 0 < g_min < g_max.
+    """
+    check_levels(config.weight_levels)
+    low, high = config.g_min, config.g_max
+    if (low is None) != (high is None) or (
+        low is not None and high is not None and low >= high
+    ):
+        raise InputError(
+            f"g_min and g_max must hold 0 < g_min < g_max, got {low} and {high}"
+        )
 
 
 def check_levels(levels: int) -> None:

@@ -34,6 +34,10 @@ class Outcome(NamedTuple):
 class Model(Protocol):
     """A network of fixed structure; what is learnt is passed in as `params`."""
 
+    def n_trained(self, params: Params) -> int:
+        """How many numbers training moves."""
+        ...
+
     def stored(self, params: Params) -> Stored:
         """What a run keeps of a trained network: devices before noise, neurons."""
         ...
@@ -204,6 +208,19 @@ class Family(Protocol):
 
     def step_multiplications(self, config: Settings, *, n_steps: int) -> int:
         """Multiply-adds of one training step, from which its time is estimated."""
+        ...
+
+    def check(self, config: Settings, *, n_classes: int, per_step: bool) -> None:
+        """Refuse settings that cannot be a network, before data are loaded.
+
+        Args:
+            config: the run's settings.
+            n_classes: of the data.
+            per_step: whether the data have targets at single steps.
+
+        Raises:
+            InputError: the first rule that is broken.
+        """
         ...
 
     def event_scorer(

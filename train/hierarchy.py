@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from denram.errors import InputError
 
+LONGEST_S = 10.0  # no time constant is longer (released code)
 TauHierarchy = Literal["none", "linear", "tanh"]
 Spread = Literal["uniform", "normal", "lognormal", "homogeneous"]
 
@@ -133,7 +134,7 @@ def spread_tau(
             found = tau * jnp.exp(sd * jax.random.normal(key, (n,)))
         case "homogeneous":
             found = jnp.full((n,), tau, jnp.float32)
-    return jnp.clip(found, 1e-10, 10.0)
+    return jnp.clip(found, 1e-10, LONGEST_S)
 
 
 def tau_range(alpha: tuple[float, float], timestep_s: float) -> tuple[float, float]:

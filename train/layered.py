@@ -21,8 +21,11 @@ from denram.train.regularisers import dropout
 from denram.train.synapses import CausalConvolution, Delayed, feedback_weights
 
 Learnt = dict[str, Any]
-# what is added to the loss, from the layers' parameters and what they gave out
-Penalty = Callable[[Sequence[Learnt], Sequence[Trace]], Float[Array, ""]]
+# what is added to the loss, from the layers' parameters, what they gave out, and who
+# is valid
+Penalty = Callable[
+    [Sequence[Learnt], Sequence[Trace], Bool[Array, " batch"]], Float[Array, ""]
+]
 _READ = 1e9  # bytes of currents that noise draws side by side may hold
 _MOST_DRAWS = 20
 
@@ -111,7 +114,7 @@ class LayeredNetwork(eqx.Module):
             log_of_softmax=self.log_of_softmax,
             epsilon=1e-12 if self.log_of_softmax else 0.0,
         )
-        loss = loss + self.penalty(self._trained(params), given[:-1])
+        loss = loss + self.penalty(self._trained(params), given[:-1], valid)
         return loss, Outcome(scores, {"statistics": moved})
 
     def traces(
@@ -161,6 +164,16 @@ class LayeredNetwork(eqx.Module):
             for number, learnt in enumerate(params["layers"])
         ]
 
+    def n_trained(self, params: dict[str, Any]) -> int:
+        """Numbers that training moves: weights, normalisation, decays if asked."""
+        return sum(
+            leaf.size
+            for number, learnt in enumerate(params["layers"])
+            for name, part in learnt.items()
+            if name != "alpha" or (self.train_alpha and number + 1 < len(self.layers))
+            for leaf in jax.tree.leaves(part)
+        )
+
     def stored(self, params: dict[str, Any]) -> Stored:
         """Weights on their devices before noise, time constants, eigenvalues.
 
@@ -176,7 +189,8 @@ class LayeredNetwork(eqx.Module):
         ):
             w = np.asarray(layer.chain.devices.effective(learnt["weights"]))
             found[f"weights_{number}"] = _dims(layer, number), w
-            for name, array in learnt["norm"].items():
+            norm = {**learnt["norm"], **params["statistics"][number - 1]}
+            for name, array in norm.items():
                 found[f"{name}_{number}"] = (f"post_{number}",), array
             alpha = np.asarray(layer.alpha(learnt), np.float64)
             taus.append(-self.timestep_s / np.log(alpha))

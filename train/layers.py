@@ -102,7 +102,10 @@ class Layer(eqx.Module):
         if self.feedback is not None:
             recurrent = feedback_weights(
                 self.feedback.read(
-                    learnt["feedback"], key=key_feedback, noise_std=noise_std
+                    learnt["feedback"],
+                    key=key_feedback,
+                    noise_std=noise_std,
+                    live=~jnp.eye(len(learnt["feedback"]), dtype=bool),
                 )
             )
             return unroll(neuron, i, feedback=lambda s: s @ recurrent), moved

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import partial
 
+from denram.errors import InputError
 from denram.mapping import HardwareMap
 from denram.train._protocol import Chips
 from denram.train.chips import as_chips, drawn_chips, targets
@@ -49,6 +50,11 @@ def _on_chip(config: RunConfig, splits: Splits, chips: Chips, members: int) -> T
     family = FAMILIES[config.model]
     model = family.network(config, chips, splits.train, members=members)
     noise, shift = config.noise, config.data.freq_shift
+    if shift >= max(1, config.map.n_in):
+        raise InputError(
+            f"freq_shift must be < n_in ({config.map.n_in}), got {shift:g}:"
+            " it would silence every sample"
+        )
     return Task(
         model=model,
         params=family.initial_params(model, config, chips),

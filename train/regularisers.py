@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
 _HALF_WORD = 1 << 16
 ALPHA_BOUND = 0.95  # decay above which hSNN's published penalty sets in
@@ -18,7 +18,7 @@ def dropout(
     The rate is rounded to a multiple of 2^-16: two values share one random word, which
     is what dropout on a CPU spends its time on.
     """
-    cut = round(rate * _HALF_WORD)
+    cut = min(round(rate * _HALF_WORD), _HALF_WORD - 1)
     if not cut:
         return z
     words = jax.random.bits(key, (-(-z.size // 2),), jnp.uint32)
@@ -48,17 +48,23 @@ def unsquared(tree: PyTree[Array]) -> Float[Array, ""]:
 
 
 def rate_penalty(
-    spikes: Sequence[Float[Array, "time batch neuron"]], target: float
+    spikes: Sequence[Float[Array, "time batch neuron"]],
+    target: float,
+    valid: Bool[Array, " batch"] | None = None,
 ) -> Float[Array, ""]:
     """(target - mean spikes per neuron and sample)^2, over all hidden neurons.
 
     Args:
         spikes: of each hidden layer.
         target: spikes per neuron and sample.
+        valid: samples that count; None for all.
 
     Source: hSNN (arXiv 2407.18838), released code.
     """
-    counts = [jnp.mean(jnp.sum(s, axis=0), axis=0) for s in spikes]
+    n = spikes[0].shape[1]
+    share = jnp.ones(n) if valid is None else valid.astype(jnp.float32)
+    share = share / jnp.maximum(1.0, jnp.sum(share))
+    counts = [share @ jnp.sum(s, axis=0) for s in spikes]
     return (target - jnp.mean(jnp.concatenate(counts))) ** 2
 
 

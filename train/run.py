@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import filelock
-import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
@@ -352,8 +351,7 @@ def _train(jobs: Sequence[_Job], tasks: Sequence[Task]) -> list[FitState]:
     fit = jobs[0].config.fit
     states = _restored(jobs, tasks)
     for job, task, state in zip(jobs, tasks, states, strict=True):
-        n_parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
-        job.watch.on_start(n_parameters, task.splits)
+        job.watch.on_start(task.model.n_trained(state.params), task.splits)
         for row in state.history:
             job.watch.on_epoch(row)
     while not all(state.finished(fit) for state in states):

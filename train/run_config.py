@@ -135,6 +135,9 @@ def resolve(
     over = [load_preset(preset) if preset else {}, _read(file) if file else {}]
     model = _last("model", [*over, flags], DEFAULT_MODEL)
     over.append(nested(flags, model))
+    data = over[-1].get("data", {})
+    if "n_steps" in data:  # a window that is asked for is meant
+        over[-1] = merge({"data": {"truncation": True}}, over[-1])
     dataset = _last("dataset", [layer.get("data", {}) for layer in over], "synthetic")
     clock = FAMILIES[model].CARD_KEYS_LEFT
     brought = {key: value for key, value in card.items() if key not in clock}

@@ -106,24 +106,30 @@ def run_dataset(
         "best_valid_accuracy": state.best_valid,
         "n_test": len(labels),
         "protocol": protocol(
-            config, n_test=len(labels), draws=len(found) if is_random else 0
+            config,
+            n_test=len(labels),
+            draws=len(found) if is_random else 0,
+            best_epoch=state.best_epoch,
         ),
     }
     coords = {"epoch": np.arange(len(history)), "draw": np.arange(len(found))}
     return xr.Dataset(variables, coords=coords, attrs=attrs)
 
 
-def protocol(config: RunConfig, *, n_test: int, draws: int) -> str:
+def protocol(config: RunConfig, *, n_test: int, draws: int, best_epoch: int = 0) -> str:
     """One sentence on how the test accuracy came about; every result carries it.
 
     Args:
         config: the run's settings.
         n_test: test samples.
         draws: noise draws; 0 where nothing is random.
+        best_epoch: the epoch that is kept; -1 where none was.
     """
     noise, fit, data = config.noise, config.fit, config.data
     level = noise.noise_std if noise.test_noise_std is None else noise.test_noise_std
     chosen = f"best validation epoch (relative gain >= {fit.min_relative_gain:g})"
+    if best_epoch < 0:
+        chosen = "untrained: no epoch was right on any validation sample,"
     if data.use_test_as_valid:
         chosen = "best epoch by the test set itself, which is no honest test,"
     scored = f"{n_test} test samples x {draws} noise draws"
@@ -132,10 +138,24 @@ def protocol(config: RunConfig, *, n_test: int, draws: int) -> str:
     elif not draws:
         scored = f"{n_test} test samples"
     mean = ", mean over batches" if fit.average == "batches" else ""
+    if getattr(config.network, "norm_at_test", "") == "batch":
+        mean += ", normalised by the statistics of each test batch"
     return (
         f"{config.model}, {data.split} split, {chosen}, {scored}{mean}, train noise "
-        f"{noise.noise_std:g}, test noise {level:g} of max|w|, seed {config.seed}"
+        f"{noise.noise_std:g}, test noise {level:g} of max|w|{_errors(config)},"
+        f" seed {config.seed}"
     )
+
+
+def _errors(config: RunConfig) -> str:
+    """The device errors that are on."""
+    held, ideal = as_dict(config.errors), as_dict(type(config.errors)())
+    on = [
+        f"{key} {'table' if key.endswith('table') else value}"
+        for key, value in held.items()
+        if value != ideal[key]
+    ]
+    return f", device errors: {', '.join(on)}" if on else ""
 
 
 def given_protocol(result: xr.Dataset) -> str:
@@ -189,7 +209,7 @@ def write_results(path: Path, config: RunConfig, result: xr.Dataset) -> None:
     best = result.attrs["best_epoch"]
     trained = result["train_accuracy"].values
     accuracy = {
-        "train": float(trained[best]) if len(trained) else float("nan"),
+        "train": float(trained[best]) if len(trained) and best >= 0 else float("nan"),
         "valid": result.attrs["best_valid_accuracy"],
         "test": float(result["test_accuracy"].mean()),
     }

@@ -61,8 +61,10 @@ def _command(sweep: HsnnSweep) -> click.Command:
 
 
 def _help(sweep: HsnnSweep) -> str:
-    n_runs = hsnn_grid(sweep, controls=False).n_cells
+    published, n_runs = (hsnn_grid(sweep, controls=c).n_cells for c in (False, None))
     runs = f"{n_runs} runs of {sweep.nb_epochs} epochs on {sweep.data_name}"
+    if n_runs != published:
+        runs += f", {n_runs - published} of them a control"
     named = f", published as {sweep.published_as}" if sweep.published_as else ""
     axes = ", ".join(axis.name for axis in sweep.axes)
     other = f" --set KEY=V,V gives an axis ({axes}) other values." if axes else ""

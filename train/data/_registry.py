@@ -32,6 +32,7 @@ class DataSet:
         n_samples: samples before the validation set is taken out, and test samples.
         require_files: raises InputError if a data folder is given and lacks a file;
             nothing is downloaded.
+        per_step: whether every time step has a target of its own.
     """
 
     load: Loader
@@ -39,6 +40,7 @@ class DataSet:
     n_classes: int
     n_samples: Callable[[DataConfig], tuple[int, int]]
     require_files: Callable[[str | None], None]
+    per_step: bool = False
 
 
 def load(config: DataConfig, *, n_in: int, timestep_s: float, seed: int) -> Splits:
@@ -121,6 +123,7 @@ DATASETS: Mapping[str, DataSet] = {
         n_classes=mts_xor.N_CLASSES,
         n_samples=_asked,
         require_files=_nothing,
+        per_step=True,
     ),
     **dict.fromkeys(mnist.FORMS, _MNIST),
 }

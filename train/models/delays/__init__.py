@@ -12,6 +12,7 @@ from denram.train.models.delays.build import NEXT as NEXT
 from denram.train.models.delays.build import alike as alike
 from denram.train.models.delays.build import arrays as arrays
 from denram.train.models.delays.build import build as build
+from denram.train.models.delays.build import check as check
 from denram.train.models.delays.build import described as described
 from denram.train.models.delays.build import initial_params as initial_params
 from denram.train.models.delays.build import memory_bytes as memory_bytes

@@ -41,14 +41,11 @@ def network(
             or targets of single steps.
     """
     chip = chips[MAP]
+    check(config, n_classes=data.n_classes, per_step=data.step_label is not None)
     if data.n_classes > chip.delay_steps.shape[0]:
         raise InputError(
             f"n_out must be >= the number of classes ({data.n_classes}),"
             f" got {chip.delay_steps.shape[0]}"
-        )
-    if data.step_label is not None:
-        raise InputError(
-            f"dataset must have one class per sample for model delays, got {data.name}"
         )
     dead = np.zeros(data.n_in, np.bool_)
     dead[data.dead_channels()] = True
@@ -61,6 +58,21 @@ def network(
         batch_size=config.fit.batch_size,
         members=members,
     )
+
+
+def check(config: Settings, *, n_classes: int, per_step: bool) -> None:
+    """Refuse settings that cannot be a network, before data are loaded.
+
+    Raises:
+        InputError: levels without a range, or targets of single steps.
+    """
+    del n_classes
+    if per_step:
+        raise InputError("dataset must have one class per sample for model delays")
+    if config.map.weight_levels and config.noise.weight_max is None:
+        raise InputError(
+            f"weight_max must be set for {config.map.weight_levels} weight_levels"
+        )
 
 
 def initial_params(

@@ -97,6 +97,10 @@ class DelayNetwork(eqx.Module):
         weights = jnp.abs(weights) if self.pos_w else weights
         return {"weights": weights * scale, "bias": bias * scale}
 
+    def n_trained(self, params: dict[str, Array]) -> int:
+        """Weights and biases."""
+        return sum(leaf.size for leaf in params.values())
+
     def stored(self, params: dict[str, Array]) -> Stored:
         """What the devices hold before noise."""
         weights, bias = self.devices_read(params, key=jax.random.key(0), noise_std=0.0)

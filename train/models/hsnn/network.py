@@ -13,7 +13,12 @@ from jaxtyping import Array, Bool, Float
 from msgspec.structs import replace
 
 from denram.errors import DenRAMWarning, InputError
-from denram.mapping import MapConfig, stuck_devices
+from denram.mapping import (
+    MapConfig,
+    check_errors,
+    check_weight_range,
+    stuck_devices,
+)
 from denram.train import delay_line, hierarchy, regularisers
 from denram.train._protocol import Chips, Settings
 from denram.train.data import SpikeSet
@@ -42,7 +47,10 @@ class Penalties:
     published: bool
 
     def __call__(
-        self, layers: Sequence[Learnt], spikes: Sequence[Trace]
+        self,
+        layers: Sequence[Learnt],
+        spikes: Sequence[Trace],
+        valid: Bool[Array, " batch"],
     ) -> Float[Array, ""]:
         """The sum of all penalties that are on."""
         total = jnp.float32(0.0)
@@ -52,7 +60,7 @@ class Penalties:
             l2 = regularisers.unsquared if self.published else regularisers.squared
             total += self.l2_lambda * l2(held)
         if self.freq_lambda:
-            rates = regularisers.rate_penalty(spikes, self.target_fr)
+            rates = regularisers.rate_penalty(spikes, self.target_fr, valid)
             total += self.freq_lambda * rates
         if self.of_alpha:
             alphas = [one["alpha"] for one in layers]
@@ -92,7 +100,7 @@ def network(
             their targets, or a hierarchy that cannot be.
     """
     own: NetworkConfig = config.network
-    _check(config, data)
+    _check_data(config, data)
     kinds = _synapses(config, chips, data.n_steps, members)
     published = own.penalties == "published"
     return LayeredNetwork(
@@ -117,26 +125,59 @@ def network(
     )
 
 
-def _check(config: Settings, data: SpikeSet) -> None:
-    own, chip = config.network, config.map
-    if chip.n_in != data.n_in:
-        raise InputError(f"n_in must be {data.n_in} for {data.name}, got {chip.n_in}")
-    if chip.n_out != data.n_classes:
+def _check_data(config: Settings, data: SpikeSet) -> None:
+    if config.map.n_in != data.n_in:
         raise InputError(
-            f"n_out must be the number of classes of {data.name} ({data.n_classes}),"
-            f" got {chip.n_out}"
+            f"n_in must be {data.n_in} for {data.name}, got {config.map.n_in}"
         )
-    if (own.decoder == "vmem_time") != (data.step_label is not None):
-        targets = "one per step" if data.step_label is not None else "one per sample"
-        raise InputError(
-            f"decoder must {'' if data.step_label is not None else 'not '}be vmem_time"
-            f" for {data.name}, whose targets are {targets}, got {own.decoder!r}"
-        )
+    per_step = data.step_label is not None
+    check(config, n_classes=data.n_classes, per_step=per_step, name=data.name)
+    own = config.network
     if not own.convolution and (own.delta_ker or own.delta_dil):
         _warn("delta_ker and delta_dil change nothing without convolution")
     elif own.delta_ker and own.hierarchy_conv not in {"kernel", "both"}:
         _warn(f"delta_ker changes nothing with hierarchy_conv {own.hierarchy_conv!r}")
     _warn_of_cut_tau(config)
+
+
+def check(
+    config: Settings, *, n_classes: int, per_step: bool, name: str = "the data"
+) -> None:
+    """Refuse settings that cannot be a network, before data are loaded.
+
+    Args:
+        config: the run's settings.
+        n_classes: of the data.
+        per_step: whether the data have targets at single steps.
+        name: of the data.
+
+    Raises:
+        InputError: the first rule that is broken.
+    """
+    own, chip = config.network, config.map
+    check_errors(config.errors, threshold_factor=chip.threshold_factor)
+    check_weight_range(chip)
+    layer_taus(config)
+    layer_taps(own)
+    delayed = arrays(config)
+    if chip.n_out != n_classes:
+        raise InputError(
+            f"n_out must be the number of classes of {name} ({n_classes}),"
+            f" got {chip.n_out}"
+        )
+    if (own.decoder == "vmem_time") != per_step:
+        targets = "one per step" if per_step else "one per sample"
+        raise InputError(
+            f"decoder must {'' if per_step else 'not '}be vmem_time for {name}, whose"
+            f" targets are {targets}, got {own.decoder!r}"
+        )
+    for key in ("delay_read_noise", "dead_time"):  # they need a test spike by spike
+        if getattr(config.errors, key):
+            raise InputError(
+                f"{key} must be off with model hsnn, got {getattr(config.errors, key)}"
+            )
+    if config.errors.train_on_targets and not delayed:
+        raise InputError("train_on_targets must be off without delayed layers")
 
 
 def _warn(text: str) -> None:
@@ -148,7 +189,8 @@ def _warn_of_cut_tau(config: Settings) -> None:
     dt = alpha_timestep(config)
     clips = CLIPS[config.network.alpha_clip]
     starts, acts = (hierarchy.tau_range(clip, dt) for clip in clips)
-    least, most = max(starts[0], acts[0]), min(starts[1], acts[1])
+    least = max(starts[0], acts[0])
+    most = min(starts[1], acts[1], hierarchy.LONGEST_S)
     cut = [
         f"layer {number}: {1e3 * tau:.4g} ms acts as"
         f" {1e3 * min(max(tau, least), most):.4g} ms"
@@ -157,7 +199,7 @@ def _warn_of_cut_tau(config: Settings) -> None:
     ]
     if cut:
         _warn(
-            f"time constants must lie between {1e3 * least:.3g} and {1e3 * most:.4g} ms"
+            f"time constants must lie between {1e3 * least:.4g} and {1e3 * most:.4g} ms"
             f" for steps of {1e3 * dt:g} ms; {', '.join(cut)}"
         )
 
@@ -251,7 +293,9 @@ def _live(
     alive = np.ones(data.n_in, np.bool_)
     alive[data.dead_channels()] = False
     column = alive[:, None] if isinstance(synapse, Dense) else alive[None, :, None]
-    return jnp.asarray(np.broadcast_to(column, synapse.shape))
+    live = np.broadcast_to(column, synapse.shape)
+    present = synapse.present if isinstance(synapse, Delayed) else True
+    return jnp.asarray(live & np.asarray(present))
 
 
 def _chain(

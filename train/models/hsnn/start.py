@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 from msgspec.structs import replace
 
+from denram.train import delay_line
 from denram.train._protocol import Chips, Settings
 from denram.train.hierarchy import spread_tau
 from denram.train.layered import LayeredNetwork, Learnt
@@ -16,6 +17,7 @@ from denram.train.models.hsnn.config import NetworkConfig
 from denram.train.models.hsnn.network import (
     CLIPS,
     alpha_timestep,
+    arrays,
     layer_sizes,
     layer_taps,
     layer_taus,
@@ -149,13 +151,26 @@ def memory_bytes(config: Settings, *, n_steps: int, members: int = 1) -> int:
     weights = sum(_weights(config))
     # traces are kept for the backward pass; weights, gradients, two moments
     traces = 2.0 * members * trace_bytes(config, n_steps)
-    return int(5 * batch * n_steps * pre + traces + 16 * members * weights)
+    spectra = 0.0
+    for array in arrays(config).values():  # as the delay engine's, see delays/build.py
+        post = members * array.n_out
+        columns = (batch + post) * array.n_in + 4 * batch * post
+        spectra += 12.0 * (n_steps + array.max_delay) * columns
+        spectra += 48.0 * members * math.prod(array.shape)
+    return int(5 * batch * n_steps * pre + traces + spectra + 16 * members * weights)
 
 
 def step_multiplications(config: Settings, *, n_steps: int) -> int:
     """Multiply-adds of one training step, from which its time is estimated."""
-    rows = config.fit.batch_size * n_steps
-    return int(_TRAINING * rows * sum(_weights(config)))
+    batch = config.fit.batch_size
+    delayed = 0
+    for array in arrays(config).values():
+        longest = min(array.max_delay, n_steps - 1)
+        plan = delay_line.plan(n_steps, longest, batch=batch, post=array.n_out)
+        delayed += delay_line.multiplications(
+            plan, batch=batch, pre=array.n_in, post=array.n_out
+        )
+    return int(_TRAINING * batch * n_steps * sum(_weights(config))) + delayed
 
 
 def _weights(config: Settings) -> list[int]:
