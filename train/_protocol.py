@@ -57,7 +57,9 @@ class Model(Protocol):
         ...
 
     def encode(
-        self, x: Num[Array, "time batch pre"], valid: Bool[Array, " batch"] | None
+        self,
+        x: Num[Array, "time batch pre"],
+        valid: Bool[Array, " batch"] | None = None,
     ) -> Any:
         """The part of the forward pass that no parameter enters.
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,7 +18,7 @@ def _currents(seed=0, shape=(30, 4, 3)):
     return np.random.default_rng(seed).normal(0.3, 0.8, shape).astype(np.float32)
 
 
-def _lif_loop(i, alpha, *, reset, clamp=None, gain=1.0, feedback=None):
+def _lif_loop(i, alpha, *, reset, clamp=None, gain: Any = 1.0, feedback=None):
     """The docstring's formula, one step after the other, in float64."""
     v = s = np.zeros(i.shape[1:])
     spikes, membranes = [], []

@@ -1,3 +1,5 @@
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -39,7 +41,7 @@ def config(**settings):
     return resolve({**TINY, **settings}, preset=settings.pop("preset", None))
 
 
-def _synapse(layer, kind, w, z, chip=None):
+def _synapse(layer, kind, w, z, chip: Any):
     if kind == "delays":
         return delayed_currents_loop(z, w, chip.delay_steps, len(z))
     if kind != "convolution" or w.ndim == 2:
@@ -368,7 +370,8 @@ def test_time_constants_of_the_chip_are_the_law_applied_to_those_meant():
 
     settings = config(tau_sigma=0.3, chip_seed=9)
     task = prepare(settings)
-    layer, learnt = task.model.layers[1], task.params["layers"][1]
+    model: Any = task.model
+    layer, learnt = model.layers[1], task.params["layers"][1]
     neuron = layer._membranes(learnt, key=jax.random.key(0))
     meant = -1.0 / np.log(np.asarray(learnt["alpha"], float))
     found = -1.0 / np.log(np.asarray(neuron.alpha, float))
@@ -429,7 +432,8 @@ def test_parameters_are_those_that_training_moves():
 
 def test_the_untrained_diagonal_does_not_count_in_the_range_of_the_noise():
     task = prepare(config(recurrent=True, noise_std=0.1))
-    layer, learnt = task.model.layers[0], dict(task.params["layers"][0])
+    model: Any = task.model
+    layer, learnt = model.layers[0], dict(task.params["layers"][0])
     i = task.model.encode(task_input(task), None)[0]
 
     def out(feedback):
