@@ -12,7 +12,7 @@ from denram.errors import DenRAMWarning, InputError
 from denram.train import prepare, resolve, run, run_together
 from denram.train.chips import drawn_chips
 from denram.train.layered import LayeredNetwork
-from denram.train.models.hsnn.network import layer_taps, layer_taus
+from denram.train.models.hsnn.plan import layer_taps, layer_taus
 from denram.train.models.hsnn.start import weight_bound
 from denram.train.task import decoded
 

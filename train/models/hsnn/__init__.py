@@ -10,9 +10,9 @@ released code EIS-Hub/hSNN @ 6c90b57.
 
 from denram.train.models.hsnn.config import CARD_KEYS_LEFT as CARD_KEYS_LEFT
 from denram.train.models.hsnn.config import NetworkConfig as NetworkConfig
-from denram.train.models.hsnn.network import arrays as arrays
-from denram.train.models.hsnn.network import check as check
 from denram.train.models.hsnn.network import network as network
+from denram.train.models.hsnn.plan import arrays as arrays
+from denram.train.models.hsnn.plan import check as check
 from denram.train.models.hsnn.start import NEXT as NEXT
 from denram.train.models.hsnn.start import alike as alike
 from denram.train.models.hsnn.start import described as described

@@ -14,7 +14,7 @@ from denram.train._protocol import Chips, Settings
 from denram.train.hierarchy import spread_tau
 from denram.train.layered import LayeredNetwork, Learnt
 from denram.train.models.hsnn.config import NetworkConfig
-from denram.train.models.hsnn.network import (
+from denram.train.models.hsnn.plan import (
     CLIPS,
     alpha_timestep,
     arrays,
