@@ -6,13 +6,6 @@ from typing import Any
 
 from denram.config import load_profile
 
-INPUTS_AND_CLASSES = {
-    "shd": (700, 20),
-    "ssc": (700, 35),
-    "mts_xor": (40, 2),
-    "mnist": (784, 10),
-    "s-mnist": (1, 10),
-}
 _WIDTH, _LAYERS, _KERNEL = 128, 3, 5
 
 

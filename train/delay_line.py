@@ -121,6 +121,21 @@ def multiplications(transform: Transform, *, batch: int, pre: int, post: int) ->
     )
 
 
+def memory_bytes(n_transform: int, *, batch: int, pre: int, post: int, tap: int) -> int:
+    """Largest memory of a training step in the engine, from its float32 arrays, bytes.
+
+    Args:
+        n_transform: steps of the input and longest delay together.
+        batch: samples per batch.
+        pre: inputs.
+        post: outputs, of all networks that share one input.
+        tap: synapses per input and output.
+    """
+    columns = (batch + post) * pre + 4 * batch * post
+    # the input as floats and its spectrum; the kernel, its spectrum and their gradients
+    return 4 * (3 * n_transform * columns + 12 * post * pre * tap)
+
+
 def input_spectrum(
     x: Num[Array, "time batch pre"], transform: Transform
 ) -> Float[Array, "freq phases_two_batch pre"]:

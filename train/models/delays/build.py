@@ -1,6 +1,5 @@
 """The network put on a chip, its initial parameters, and what it costs."""
 
-import math
 from collections.abc import Mapping
 
 import jax
@@ -97,12 +96,14 @@ def initial_params(
 
 def memory_bytes(config: Settings, *, n_steps: int, members: int = 1) -> int:
     """Largest memory of a training step, estimated from its float32 arrays, bytes."""
-    chip, batch_size = config.map, config.fit.batch_size
-    n_transform = n_steps + chip.max_delay
-    post = members * chip.n_out
-    columns = (batch_size + post) * chip.n_in + 4 * batch_size * post
-    # the input as floats and its spectrum; the kernel, its spectrum and their gradients
-    return 4 * (3 * n_transform * columns + 12 * members * math.prod(chip.shape))
+    chip = config.map
+    return delay_line.memory_bytes(
+        n_steps + chip.max_delay,
+        batch=config.fit.batch_size,
+        pre=chip.n_in,
+        post=members * chip.n_out,
+        tap=chip.n_delays,
+    )
 
 
 def step_multiplications(config: Settings, *, n_steps: int) -> int:

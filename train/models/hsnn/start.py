@@ -151,12 +151,16 @@ def memory_bytes(config: Settings, *, n_steps: int, members: int = 1) -> int:
     weights = sum(_weights(config))
     # traces are kept for the backward pass; weights, gradients, two moments
     traces = 2.0 * members * trace_bytes(config, n_steps)
-    spectra = 0.0
-    for array in arrays(config).values():  # as the delay engine's, see delays/build.py
-        post = members * array.n_out
-        columns = (batch + post) * array.n_in + 4 * batch * post
-        spectra += 12.0 * (n_steps + array.max_delay) * columns
-        spectra += 48.0 * members * math.prod(array.shape)
+    spectra = sum(
+        delay_line.memory_bytes(
+            n_steps + array.max_delay,
+            batch=batch,
+            pre=array.n_in,
+            post=members * array.n_out,
+            tap=array.n_delays,
+        )
+        for array in arrays(config).values()
+    )
     return int(5 * batch * n_steps * pre + traces + spectra + 16 * members * weights)
 
 
